@@ -1,0 +1,31 @@
+# make demo · make test · make check · make lint — each sets itself up in .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test quick lint check clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/director demo
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.ready
+	$(BIN)/python -m pytest -m 'not system'
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) dist example_project/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What runs inside Thespian. Nothing is imported here: actors load only what they need."""

@@ -1,0 +1,84 @@
+"""Starts an actor system, in a process of its own that hands nothing of its caller's on.
+
+Run as ``python -I -m director.actors.host DIRECTORY STATE RESULT`` with ``/`` as working directory and
+``/dev/null`` for all three standard files. Thespian's Admin and every actor inherit this process's files, path,
+signal handlers and imported modules, so it has none that matter. It writes one JSON document to RESULT and ends;
+the actor system goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+# Before Thespian: later, `builtins.__import__` might already be its own.
+import director.actors.runtime  # noqa: F401
+from director.actors.messages import AUTHORITY_NAME, DIRECTOR_NAME
+from director.settings.config import Config, read_config
+
+#: Seconds that each of the two actors may take to answer its first message.
+START_LIMIT = 20.0
+
+
+def start(config: Config, state: Path) -> dict[str, Any]:
+    """Start the system, its Director and its Source Authority; returns what is known of them.
+
+    Args:
+        config: the settings of the director directory.
+        state: the state directory.
+    """
+    from thespian.actors import ActorSystem
+
+    os.environ["THESPLOG_FILE"] = config.log_file
+    os.environ["THESPLOG_FILE_MAXSIZE"] = str(config.log_size)
+    capabilities = dict(config.capabilities)
+    capabilities["Admin Port"] = config.admin_port
+    capabilities["DirectorFmt"] = [1]
+    # A member without an authority takes sources unchecked; no remote ones until ours stands.
+    capabilities.setdefault("AllowRemoteActorSources", "No")
+    if config.convention_leader:
+        capabilities["Convention Address.IPv4"] = config.convention_leader
+    system = ActorSystem(config.system_base, capabilities, logDefs=config.logging)
+    limit = timedelta(seconds=START_LIMIT)
+    director = system.createActor("director.actors.director.Director", globalName=DIRECTOR_NAME)
+    authority = system.createActor(
+        "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
+    )
+    places = {"Directory": str(config.directory), "State": str(state)}
+    identity = system.ask(director, {"DirectorOp": "Startup", **places}, limit)
+    if not isinstance(identity, dict) or identity.get("DirectorResponse") != "Identity":
+        return {"ok": False, "error": f"the Director did not answer: {identity!r}"}
+    message = {"AuthorityOp": "Startup", "Director": director, **places}
+    standing = system.ask(authority, message, limit)
+    if not isinstance(standing, dict) or standing.get("AuthorityResponse") != "Standing":
+        return {"ok": False, "error": f"the Source Authority did not answer: {standing!r}"}
+    return {
+        "ok": True,
+        "admin_pid": identity["AdminPid"],
+        "session": identity["Session"],
+        "admin_port": config.admin_port,
+        "system_base": config.system_base,
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """The process's whole life; 0 when the system stands."""
+    directory, state, result = (Path(argument) for argument in arguments)
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        told = start(read_config(directory, os.environ), state)
+    except Exception as problem:  # noqa: BLE001 - the caller tells the user; there is nobody else
+        told = {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
+    result.write_text(json.dumps(told), encoding="utf-8")
+    return 0 if told["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

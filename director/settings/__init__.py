@@ -1,0 +1,1 @@
+"""The operator's files: safe expressions, the .cfg directory, the TLI."""

@@ -1,0 +1,250 @@
+"""The ZIP inside a .tls: written deterministically, read strictly by a forward walk.
+
+The standard library's reader takes what the end record points to and is lenient about the rest (duplicate names,
+local headers that differ from the directory, data before, between and behind). Here every byte has to be accounted for,
+in order (APPNOTE.TXT 6.3; PyPI's archive checks). Nothing here decides about trust.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import time
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from director.errors import DamagedArchive, DirectorError
+
+#: 2020-02-02 00:00 UTC, the date that hatchling gives members of reproducible archives.
+DEFAULT_EPOCH = 1580601600
+_FIRST, _LAST = 315532800, 4354819198  # 1980-01-01 and 2107-12-31 23:59:58, what ZIP can say
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_UTF8 = 0x800
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file to be written: its name with ``/``, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may cost; the defaults are far above any application seen."""
+
+    max_bytes: int = 512 << 20
+    max_members: int = 60_000
+    max_unpacked: int = 2 << 30
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member of an archive that was read; ``offset`` is where its compressed bytes begin."""
+
+    name: str
+    size: int
+    compressed_size: int
+    crc: int
+    method: int
+    offset: int
+
+
+def check_member_name(name: str) -> str | None:
+    """What is wrong with a member's name, or None (zip-slip, Windows names, control characters)."""
+    if not name or len(name) > 512:
+        return "is empty or longer than 512 characters"
+    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+        return "has a control character"
+    if "\\" in name or ":" in name or name.startswith("/"):
+        return "is absolute, names a drive or has a backslash"
+    if any(part in {"", ".", ".."} for part in name.split("/")):
+        return "has an empty, `.` or `..` part"
+    return None
+
+
+def write_archive(members: Sequence[Member], *, epoch: int | None = None) -> bytes:
+    """A ZIP of these members in this order; the same input gives the same bytes.
+
+    Args:
+        members: names must be valid and different.
+        epoch: seconds since 1970 UTC for all dates (SOURCE_DATE_EPOCH), clamped to what ZIP can say.
+
+    Raises:
+        DirectorError: code ``member-name`` for a name that no host would accept.
+    """
+    moment = DEFAULT_EPOCH if epoch is None else min(max(epoch, _FIRST), _LAST)
+    date = time.gmtime(moment)[:6]
+    seen: set[str] = set()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", allowZip64=False) as archive:
+        for member in members:
+            wrong = check_member_name(member.name)
+            if _folded(member.name) in seen:
+                wrong = "is there twice, or differs from another only by case"
+            if wrong:
+                raise DirectorError(f"The member {member.name!r} {wrong}.", code="member-name")
+            seen.add(_folded(member.name))
+            info = zipfile.ZipInfo(member.name, date)
+            info.create_system = 3
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.data, compresslevel=6)
+    return stream.getvalue()
+
+
+class Archive:
+    """A ZIP whose structure was checked; made by `read_archive`."""
+
+    def __init__(self, data: bytes, entries: tuple[Entry, ...]) -> None:
+        self._data = data
+        self.entries = entries
+        self._by_name = {entry.name: entry for entry in entries}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all members, in order."""
+        return tuple(self._by_name)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member, checked against its size and CRC-32."""
+        if name not in self._by_name:
+            _damaged("zip-missing", f"there is no member {name}")
+        return self._inflate(self._by_name[name])
+
+    def iter_data(self) -> Iterator[tuple[Entry, bytes]]:
+        """Each member with its bytes, once, in order."""
+        for entry in self.entries:
+            yield entry, self._inflate(entry)
+
+    def _inflate(self, entry: Entry) -> bytes:
+        raw = self._data[entry.offset : entry.offset + entry.compressed_size]
+        if entry.method == zipfile.ZIP_DEFLATED:
+            inflater = zlib.decompressobj(-15)
+            try:
+                raw = inflater.decompress(raw, entry.size + 1)
+            except zlib.error:
+                _damaged("zip-deflate", f"{entry.name} does not inflate")
+            if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
+                _damaged("zip-deflate", f"{entry.name} does not end where it should")
+        if len(raw) != entry.size or zlib.crc32(raw) != entry.crc:
+            _damaged("zip-crc", f"{entry.name} differs from its size or checksum")
+        return raw
+
+
+def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
+    """Walk the whole ZIP forward, accept nothing unusual, and return what it holds.
+
+    Raises:
+        DamagedArchive: with a code ``zip-…`` and what is wrong.
+    """
+    if len(data) > limits.max_bytes:
+        _damaged("zip-size", f"it is larger than {limits.max_bytes} bytes")
+    entries, place, offsets = [], 0, []
+    while data[place : place + 4] == b"PK\3\4":
+        offsets.append(place)
+        entry = _local(data, place)
+        entries.append(entry)
+        place = entry.offset + entry.compressed_size
+        if len(entries) > limits.max_members:
+            _damaged("zip-count", f"it has more than {limits.max_members} members")
+    directory = place
+    for entry, offset in zip(entries, offsets, strict=True):
+        place = _central(data, place, entry, offset)
+    _end(data, place, directory, len(entries))
+    if sum(entry.size for entry in entries) > limits.max_unpacked:
+        _damaged("zip-bomb", f"it unpacks to more than {limits.max_unpacked} bytes")
+    folded = [_folded(entry.name) for entry in entries]
+    if len(set(folded)) != len(folded):
+        _damaged("zip-duplicate", "two members have the same name, or differ only by case")
+    return Archive(data, tuple(entries))
+
+
+def _local(data: bytes, place: int) -> Entry:
+    if len(data) < place + _LOCAL.size:
+        _damaged("zip-truncated", "it ends within a member")
+    _, _, flags, method, _, _, crc, packed, size, name_length, extra = _LOCAL.unpack_from(
+        data, place
+    )
+    if flags & ~_UTF8 or method not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or extra:
+        # Encryption, data descriptors, other methods, ZIP64 and other extra fields.
+        _damaged("zip-feature", "a member uses a feature that is not accepted")
+    start = place + _LOCAL.size
+    raw = data[start : start + name_length]
+    try:
+        name = raw.decode("utf-8" if flags & _UTF8 else "ascii")
+    except UnicodeDecodeError:
+        _damaged("zip-name", "a member's name is not text")
+    wrong = check_member_name(name)
+    if wrong:
+        _damaged("zip-name", f"the member {name!r} {wrong}")
+    if method == zipfile.ZIP_STORED and packed != size:
+        _damaged("zip-size", f"{name} has two sizes")
+    if start + name_length + packed > len(data):
+        _damaged("zip-truncated", f"it ends within {name}")
+    return Entry(name, size, packed, crc, method, start + name_length)
+
+
+def _central(data: bytes, place: int, entry: Entry, offset: int) -> int:
+    if len(data) < place + _CENTRAL.size or data[place : place + 4] != b"PK\1\2":
+        _damaged("zip-directory", "its directory does not list what it holds")
+    fields = _CENTRAL.unpack_from(data, place)
+    (
+        _,
+        made_by,
+        _,
+        flags,
+        method,
+        _,
+        _,
+        crc,
+        packed,
+        size,
+        length,
+        extra,
+        comment,
+        disk,
+        _,
+        mode,
+        at,
+    ) = fields
+    name = data[place + _CENTRAL.size : place + _CENTRAL.size + length]
+    local = (entry.method, entry.crc, entry.compressed_size, entry.size, offset)
+    local_flags = struct.unpack_from("<H", data, offset + 6)[0]
+    same = (method, crc, packed, size, at) == local and flags == local_flags
+    if not same or name != entry.name.encode() or extra or comment or disk:
+        _damaged("zip-directory", f"its directory tells of {entry.name} otherwise than the member")
+    kind = stat.S_IFMT(mode >> 16)
+    if made_by >> 8 == 3 and kind not in {0, stat.S_IFREG}:
+        _damaged("zip-mode", f"{entry.name} is not a regular file")
+    return place + _CENTRAL.size + int(length)
+
+
+def _end(data: bytes, place: int, directory: int, count: int) -> None:
+    if len(data) < place + _END.size or data[place : place + 4] != b"PK\5\6":
+        _damaged("zip-end", "its end record is not where it should be")
+    fields = _END.unpack_from(data, place)[1:]
+    if fields != (0, 0, count, count, place - directory, directory, 0):
+        _damaged("zip-end", "its end record does not fit")
+    if len(data) != place + _END.size:
+        _damaged("zip-suffix", "there is data behind its end")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _damaged(code: str, what: str) -> NoReturn:
+    raise DamagedArchive(
+        f"The archive is damaged: {what}.",
+        hint="Get the file again from where it was built, or build it again.",
+        code=code,
+    )

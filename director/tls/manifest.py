@@ -1,0 +1,144 @@
+"""The signed description inside the archive: what lives in it, how it is written, how strictly it is read.
+
+Whether the archive fits its manifest is `director.tls.verify`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from director.errors import NotValidated
+from director.tls.archive import Member
+
+MANIFEST_NAME = "TLS-INF/manifest.json"
+TLI_NAME = "TLS-INF/group.tli"
+FORMAT = "hatch-thespian-manifest-1"
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True)
+class MemberRecord:
+    """A member as the manifest binds it; ``sha256`` in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A bundled distribution."""
+
+    name: str
+    version: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the signature binds beside the members' bytes.
+
+    ``created`` is RFC 3339 UTC or None (builds without SOURCE_DATE_EPOCH are dateless, so that they
+    are reproducible); ``requires_python`` a PEP 440 specifier set; ``tags`` as in a wheel's name.
+    """
+
+    group: str
+    version: str | None
+    created: str | None
+    requires_python: str
+    tags: tuple[str, ...]
+    key_fingerprint: str
+    key_algorithm: str
+    members: tuple[MemberRecord, ...]
+    bundled: tuple[Distribution, ...]
+    external: tuple[str, ...]
+    actors: tuple[str, ...]
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted keys, UTF-8, a newline at the end."""
+        text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1)
+        return text.encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest strictly.
+
+        Raises:
+            NotValidated: code ``manifest`` with what is wrong: duplicate keys, NaN, other keys or types.
+        """
+        if len(data) > _LARGEST:
+            _wrong("it is too large")
+        try:
+            told = json.loads(
+                data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_constant
+            )
+        except (UnicodeDecodeError, ValueError, RecursionError):
+            _wrong("it is not strict JSON")
+        if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
+            _wrong(f"its format is not {FORMAT}")
+        if set(told) != set(cls.__dataclass_fields__):
+            _wrong("it has other keys than its format")
+        for name in ("group", "requires_python", "key_fingerprint", "key_algorithm"):
+            _text(told[name], name)
+        for name in ("version", "created"):
+            if told[name] is not None:
+                _text(told[name], name)
+        for name in ("tags", "external", "actors"):
+            told[name] = tuple(_text(item, name) for item in _items(told[name], name))
+        told["members"] = tuple(
+            MemberRecord(**_fields(item, {"name": str, "size": int, "sha256": str}))
+            for item in _items(told["members"], "members")
+        )
+        told["bundled"] = tuple(
+            Distribution(**_fields(item, {"name": str, "version": str, "licence": str}))
+            for item in _items(told["bundled"], "bundled")
+        )
+        return cls(**told)
+
+
+def describe(members: Sequence[Member]) -> tuple[MemberRecord, ...]:
+    """The records of members, in their order."""
+    return tuple(
+        MemberRecord(m.name, len(m.data), hashlib.sha256(m.data).hexdigest()) for m in members
+    )
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("duplicate key")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _items(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        _wrong(f"{name} is not a list")
+    return list(value)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        _wrong(f"{name} is not text")
+    return str(value)
+
+
+def _fields(value: Any, kinds: dict[str, type]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != set(kinds):
+        _wrong("a record has other keys than its format")
+    # bool is an int to isinstance, and no size.
+    if any(type(value[key]) is not kind for key, kind in kinds.items()):
+        _wrong("a record has a value of a wrong type")
+    return dict(value)
+
+
+def _wrong(what: str) -> NoReturn:
+    raise NotValidated(
+        f"Its manifest does not read: {what}.", hint="Build the file again.", code="manifest"
+    )

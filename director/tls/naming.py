@@ -1,0 +1,57 @@
+"""Names of groups and files: ``GROUP[-VERSION].tls`` and ``GROUP.tli``; the first ``-`` parts the two."""
+
+from __future__ import annotations
+
+import re
+
+from director.errors import DirectorError
+from director.tls.version import check_version
+
+_GROUP = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+
+
+def normalise_group(name: str) -> str:
+    """A project's name as a group: casefolded, what is not a letter, digit or ``_`` becomes ``_``."""
+    return re.sub(r"[^a-z0-9_]", "_", name.casefold(), flags=re.ASCII)
+
+
+def check_group(group: str) -> None:
+    """Raise DirectorError (code ``group``) for what cannot be a group's name."""
+    if not _GROUP.fullmatch(group):
+        raise DirectorError(
+            f"{group!r} cannot be a group: only letters, digits and _ can.",
+            hint=f"Call it {normalise_group(group) or 'app'!r}.",
+            code="group",
+        )
+
+
+def file_name(group: str, version: str | None) -> str:
+    """The base name of the .tls file of a group's version."""
+    check_group(group)
+    if version is None:
+        return f"{group}.tls"
+    check_version(version)
+    return f"{group}-{version}.tls"
+
+
+def split_file_name(name: str) -> tuple[str, str | None]:
+    """Group and version that a base name tells.
+
+    Raises:
+        DirectorError: code ``file-name`` for what is not such a name.
+    """
+    stem, dot, ending = name.rpartition(".")
+    if dot and ending in {"tls", "tli"}:
+        group, dash, version = stem.partition("-")
+        try:
+            check_group(group)
+            if dash:
+                check_version(version)
+            return group, version if dash else None
+        except DirectorError:
+            pass
+    raise DirectorError(
+        f"{name!r} is not the name of a loadable source.",
+        hint="Such names are GROUP-VERSION.tls, GROUP.tls and GROUP.tli.",
+        code="file-name",
+    )

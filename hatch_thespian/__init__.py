@@ -1,0 +1,1 @@
+"""A hatch plugin: a table in pyproject.toml becomes, on ``hatch build``, a signed .tls file."""

@@ -1,0 +1,93 @@
+"""Shared by all tests: a key pair, signed .tls files made by hand, director directories with real systems."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from director.control import DirectorControl, session_members
+from director.demo import free_port
+from director.tls.archive import Member, write_archive
+from director.tls.container import seal
+from director.tls.keys import SigningKey, generate_key
+from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, describe
+from director.tls.naming import file_name
+
+
+@pytest.fixture(scope="session")
+def key() -> SigningKey:
+    """The key that hosts of the tests trust."""
+    return generate_key(2048)
+
+
+def make_tls(
+    key: SigningKey, group: str, version: str | None, tli: str, sources: dict[str, str]
+) -> bytes:
+    """A signed .tls with these members, as the plugin would write it."""
+    members = [Member(TLI_NAME, tli.encode())]
+    members += [
+        Member(name, textwrap.dedent(text).encode()) for name, text in sorted(sources.items())
+    ]
+    manifest = Manifest(
+        group=group,
+        version=version,
+        created=None,
+        requires_python=">=3.11",
+        tags=("py3-none-any",),
+        key_fingerprint=key.public.fingerprint,
+        key_algorithm=key.public.algorithm,
+        members=describe(members),
+        bundled=(),
+        external=("thespian",),
+        actors=(),
+    )
+    return seal(write_archive([Member(MANIFEST_NAME, manifest.to_bytes()), *members]), key)
+
+
+@dataclass
+class Host:
+    """A director directory with its own port, and the key it trusts."""
+
+    directory: Path
+    control: DirectorControl
+    key: SigningKey
+
+    def put(self, group: str, version: str | None, tli: str, sources: dict[str, str]) -> Path:
+        """Sign a source and place it in the director directory."""
+        path = self.directory / file_name(group, version)
+        path.write_bytes(make_tls(self.key, group, version, tli, sources))
+        return path
+
+    def environment(self) -> dict[str, str]:
+        """For commands run as processes."""
+        return {**os.environ, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
+
+    def processes(self) -> list[int]:
+        """The living processes of the actor system."""
+        session = self.control._known_system().get("session")
+        return session_members(session) if session else []
+
+
+@pytest.fixture
+def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
+    """A director directory; whatever system is started in it is stopped, with nothing left over."""
+    directory = tmp_path / "director"
+    directory.mkdir()
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    (directory / "adminport.cfg").write_text(str(free_port()))
+    (directory / "thesplogd.cfg").write_text(str(tmp_path / "log"))
+    with DirectorControl(directory) as control:
+        made = Host(directory, control, key)
+        session = None
+        try:
+            yield made
+        finally:
+            session = control._known_system().get("session")
+            killed = control.shutdown() if control.running() else []
+        assert not killed, "an actor had to be killed"
+        assert not session or not session_members(session), "a process was left over"

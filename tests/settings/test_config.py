@@ -1,0 +1,144 @@
+"""The .cfg files: every one, its default, plain and quoted, and what is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import logging.handlers
+from pathlib import Path
+
+import pytest
+
+from director.errors import SettingsError
+from director.logfilter import ActorAddressLogFilter
+from director.settings.config import (
+    default_logging,
+    director_directory,
+    read_config,
+    state_directory,
+)
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.cfg").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_guides_example(tmp_path: Path) -> None:
+    found = read_config(
+        write(
+            tmp_path,
+            convleader="192.168.32.19\n",
+            othercaps="{ 'Worker': True, 'Slot': 19, 'nproc': 2 }\n",
+            thesplogd="/tmp/log\n",
+        ),
+        {},
+    )
+    assert found.convention_leader == "192.168.32.19"
+    assert found.capabilities == {"Worker": True, "Slot": 19, "nproc": 2}
+    assert found.log_directory == Path("/tmp/log")
+    assert (found.system_base, found.admin_port) == ("multiprocTCPBase", 1900)
+    assert found.log_file == "/tmp/log/thespian_system.log" and found.log_size == 51_200
+
+
+@pytest.mark.parametrize(
+    "text", ["multiprocUDPBase", "'multiprocUDPBase'\n", '"multiprocUDPBase"', "os.environ['B']"]
+)
+def test_a_word_may_be_plain_quoted_or_of_the_environment(tmp_path: Path, text: str) -> None:
+    found = read_config(write(tmp_path, thespbase=text), {"B": "multiprocUDPBase"})
+    assert found.system_base == "multiprocUDPBase"
+
+
+@pytest.mark.parametrize("text", ["1901", " 1901 \n", "'1901'", "\ufeff1901"])
+def test_a_number_may_be_quoted(tmp_path: Path, text: str) -> None:
+    found = read_config(write(tmp_path, adminport=text), {})
+    assert found.admin_port == 1901
+    setting = next(s for s in found.settings if s.name == "adminport")
+    assert setting.source == str(tmp_path / "adminport.cfg")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("thespbase", "multiprocBase"),
+        ("adminport", "0"),
+        ("adminport", "70000"),
+        ("adminport", "many"),
+        ("adminport", "1\n2"),
+        ("othercaps", "[1]"),
+        ("othercaps", "{1: 2}"),
+        ("othercaps", "{'a': open('x')}"),
+        ("othercaps", "{'AllowRemoteActorSources': False}"),
+        ("thesplog", "1"),
+        ("thesplogs", "10"),
+        ("convleader", "'unfinished"),
+        ("convleader", "os.getcwd()"),
+    ],
+)
+def test_what_does_not_read_is_told_with_its_file(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path, **{name: text})
+    with pytest.raises(SettingsError) as caught:
+        read_config(tmp_path, {})
+    assert str(tmp_path / f"{name}.cfg") in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_told_with_their_file(tmp_path: Path) -> None:
+    (tmp_path / "adminport.cfg").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"adminport\.cfg"):
+        read_config(tmp_path, {})
+
+
+def test_a_directory_that_does_not_exist_gives_the_defaults(tmp_path: Path) -> None:
+    assert read_config(tmp_path / "none", {}).admin_port == 1900
+
+
+def test_an_unknown_cfg_is_told_of(tmp_path: Path) -> None:
+    assert "adminprot.cfg" in read_config(write(tmp_path, adminprot="1"), {}).problems[0]
+
+
+def test_log_files_lie_in_the_log_directory(tmp_path: Path) -> None:
+    text = (
+        "{'version': 1, 'handlers': {'a': {'filename': 'x.log'}, 'b': {'filename': logdir + '/y'}}}"
+    )
+    handlers = read_config(write(tmp_path, thesplog=text, thesplogd="/l"), {}).logging["handlers"]
+    assert [handlers[name]["filename"] for name in "ab"] == ["/l/x.log", "/l/y"]
+    assert read_config(tmp_path / "none", {"LOGS_DIRECTORY": "/a:/b"}).log_directory == Path("/a")
+
+
+def test_the_guides_spelling_of_a_format_works(tmp_path: Path) -> None:
+    text = "{'version': 1, 'formatters': {'n': {'fmt': '%(message)s', 'datefmt': '%H'}}}"
+    formatters = read_config(write(tmp_path, thesplog=text), {}).logging["formatters"]
+    assert formatters["n"] == {"format": "%(message)s", "datefmt": "%H"}
+
+
+def test_the_built_in_logging_configures_and_marks_every_record(tmp_path: Path) -> None:
+    made = default_logging()
+    made["handlers"]["file"]["filename"] = str(tmp_path / "thespian.log")
+    made["root"] = {}
+    made["loggers"] = {"director.test": {"handlers": ["file"], "level": "INFO"}}
+    logging.config.dictConfig(made)
+    logger = logging.getLogger("director.test")
+    logger.info("hello")
+    for handler in list(logger.handlers):
+        handler.close()
+        logger.removeHandler(handler)
+    assert "hello" in (tmp_path / "thespian.log").read_text()
+
+
+def test_the_filter_lets_all_pass_and_keeps_an_address() -> None:
+    record = logging.makeLogRecord({"msg": "x"})
+    assert ActorAddressLogFilter().filter(record)
+    assert record.__dict__["actorAddress"] == ""
+    record = logging.makeLogRecord({"msg": "x", "actorAddress": "A1"})
+    assert ActorAddressLogFilter().filter(record)
+    assert record.__dict__["actorAddress"] == "A1"
+
+
+def test_where_things_lie() -> None:
+    assert director_directory({"THESPIAN_DIRECTOR_DIR": "/d"}) == Path("/d")
+    assert director_directory({}) == Path("/opt/thespian/director")
+    assert state_directory(Path("/d"), {}) == Path("/d/.state")
+    assert state_directory(Path("/d"), {"STATE_DIRECTORY": "/s:/t"}) == Path("/s")
+    both = {"STATE_DIRECTORY": "/s", "THESPIAN_DIRECTOR_STATE": "/x"}
+    assert state_directory(Path("/d"), both) == Path("/x")

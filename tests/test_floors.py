@@ -1,0 +1,85 @@
+"""The house's floors: a room imports only rooms below it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOORS = [
+    {"director.errors"},
+    {"director.tls"},
+    {"director.settings"},
+    {"director.store"},
+    {"director.actors"},
+    {"director.control"},
+    {"director.boot"},
+    {"director.demo"},
+    {"director.cli"},
+]
+#: Entry points and the package's front door may reach any floor, but only when asked (lazily).
+FRONT_DOORS = {"director", "director.__main__"}
+#: Used by other modules' processes before anything else may be imported: standard library only.
+STDLIB_ONLY = {"director.actors.runtime", "director.errors", "director.actors"}
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for package in ("director", "hatch_thespian"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found.append((name, path))
+    return found
+
+
+def floor_of(module: str) -> int | None:
+    for height, rooms in enumerate(FLOORS):
+        if any(module == room or module.startswith(room + ".") for room in rooms):
+            return height
+    return None
+
+
+def imports_of(name: str, path: Path) -> set[str]:
+    found = set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, base]).rstrip(".")
+            found.add(base)
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value)[-40:])
+def test_a_room_imports_only_rooms_below_it(name: str, path: Path) -> None:
+    if name in FRONT_DOORS:
+        return
+    own = floor_of(name)
+    for target in imports_of(name, path):
+        if target.startswith("hatch_thespian"):
+            assert own is None, f"{name} (run side) imports the build side: {target}"
+        height = floor_of(target)
+        if own is not None and height is not None:
+            assert height <= own, f"{name} imports {target}, which lies on a floor above it"
+        if name.startswith("hatch_thespian") and height is not None:
+            assert height <= 2, f"the build side imports the run side: {name} → {target}"
+
+
+@pytest.mark.parametrize("name", sorted(STDLIB_ONLY))
+def test_what_runs_before_everything_else_needs_only_the_standard_library(name: str) -> None:
+    import sys
+
+    for module, path in modules():
+        if module == name:
+            tops = {target.partition(".")[0] for target in imports_of(name, path)}
+            outside = {top for top in tops if top not in sys.stdlib_module_names}
+            assert not outside, f"{name} imports {outside}"
