@@ -104,9 +104,13 @@ def write_archive(members: Sequence[Member], *, epoch: int | None = None) -> byt
 class Archive:
     """A ZIP whose structure was checked; made by `read_archive`."""
 
-    def __init__(self, data: bytes, entries: tuple[Entry, ...]) -> None:
+    def __init__(
+        self, data: bytes, entries: tuple[Entry, ...], directories: tuple[str, ...] = ()
+    ) -> None:
         self._data = data
         self.entries = entries
+        #: Names, with ``/`` at the end, of entries that only name a directory; Thespian's gensrc writes such.
+        self.directories = directories
         self._by_name = {entry.name: entry for entry in entries}
 
     @property
@@ -162,10 +166,14 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     _end(data, place, directory, len(entries))
     if sum(entry.size for entry in entries) > limits.max_unpacked:
         _damaged("zip-bomb", f"it unpacks to more than {limits.max_unpacked} bytes")
-    folded = [_folded(entry.name) for entry in entries]
+    folded = [_folded(entry.name.removesuffix("/")) for entry in entries]
     if len(set(folded)) != len(folded):
         _damaged("zip-duplicate", "two members have the same name, or differ only by case")
-    return Archive(data, tuple(entries))
+    return Archive(
+        data,
+        tuple(entry for entry in entries if not entry.name.endswith("/")),
+        tuple(entry.name for entry in entries if entry.name.endswith("/")),
+    )
 
 
 def _local(data: bytes, place: int) -> Entry:
@@ -183,9 +191,11 @@ def _local(data: bytes, place: int) -> Entry:
         name = raw.decode("utf-8" if flags & _UTF8 else "ascii")
     except UnicodeDecodeError:
         _damaged("zip-name", "a member's name is not text")
-    wrong = check_member_name(name)
+    wrong = check_member_name(name.removesuffix("/"))
     if wrong:
         _damaged("zip-name", f"the member {name!r} {wrong}")
+    if name.endswith("/") and (size or packed):
+        _damaged("zip-name", f"{name} is a directory and has content")
     if method == zipfile.ZIP_STORED and packed != size:
         _damaged("zip-size", f"{name} has two sizes")
     if start + name_length + packed > len(data):
@@ -223,7 +233,8 @@ def _central(data: bytes, place: int, entry: Entry, offset: int) -> int:
     if not same or name != entry.name.encode() or extra or comment or disk:
         _damaged("zip-directory", f"its directory tells of {entry.name} otherwise than the member")
     kind = stat.S_IFMT(mode >> 16)
-    if made_by >> 8 == 3 and kind not in {0, stat.S_IFREG}:
+    usual = stat.S_IFDIR if entry.name.endswith("/") else stat.S_IFREG
+    if made_by >> 8 == 3 and kind not in {0, usual}:
         _damaged("zip-mode", f"{entry.name} is not a regular file")
     return place + _CENTRAL.size + int(length)
 

@@ -132,7 +132,7 @@ def _manifest(archive: Archive) -> Manifest | None:
             raise NotValidated("It has TLS-INF members but no manifest.", code="manifest-missing")
         return None
     manifest = Manifest.from_bytes(raw)
-    if tuple(records) != manifest.members:
+    if tuple(records) != manifest.members or archive.directories:
         raise NotValidated(
             "Its members are not the ones that its manifest names.",
             hint="Build the file again.",

@@ -1,0 +1,257 @@
+"""The decision: every way to trick it, and that it never raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from director.tls.archive import Limits, Member, write_archive
+from director.tls.container import seal
+from director.tls.keys import PublicKey, SigningKey, generate_key
+from director.tls.manifest import (
+    MANIFEST_NAME,
+    TLI_NAME,
+    Distribution,
+    Manifest,
+    MemberRecord,
+    describe,
+)
+from director.tls.verify import Policy, Verdict, verify
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+TLI = b"{'Actors': {'foo.bar.Bar': {}}}"
+MEMBERS = [
+    Member(TLI_NAME, TLI),
+    Member("foo/__init__.py", b""),
+    Member("foo/bar.py", b"class Bar: pass\n"),
+]
+
+
+def manifest(key: SigningKey, members: Sequence[Member] = MEMBERS, **changes: Any) -> Manifest:
+    made = Manifest(
+        group="foo",
+        version="1.0",
+        created="2026-11-24T00:00:00Z",
+        requires_python=">=3.11",
+        tags=("py3-none-any",),
+        key_fingerprint=key.public.fingerprint,
+        key_algorithm=key.public.algorithm,
+        members=describe(members),
+        bundled=(Distribution("tabulate", "0.9.0", "MIT"),),
+        external=("thespian",),
+        actors=("foo.bar.Bar",),
+    )
+    return replace(made, **changes)
+
+
+def signed(key: SigningKey, told: bytes, members: Sequence[Member] = MEMBERS) -> bytes:
+    return seal(write_archive([Member(MANIFEST_NAME, told), *members]), key)
+
+
+def decide(
+    data: bytes,
+    keys: Sequence[PublicKey],
+    policy: Policy | None = None,
+    name: str | None = "foo-1.0.tls",
+) -> Verdict:
+    return verify(data, keys, policy or Policy(), NOW, file_name=name)
+
+
+def test_a_good_file_is_valid(key: SigningKey) -> None:
+    verdict = decide(signed(key, manifest(key).to_bytes()), [key.public])
+    assert verdict.valid and (verdict.code, verdict.exit_status) == ("valid", 0)
+    assert verdict.tli == TLI.decode() and verdict.manifest == manifest(key)
+    assert verdict.key == key.public and len(verdict.sha256) == 64
+
+
+def test_any_one_of_the_keys_may_vouch(key: SigningKey) -> None:
+    data = signed(key, manifest(key).to_bytes())
+    assert decide(data, [generate_key(2048).public, key.public]).valid
+
+
+def test_the_manifest_comes_back_as_it_was_written(key: SigningKey) -> None:
+    assert Manifest.from_bytes(manifest(key).to_bytes()) == manifest(key)
+    assert manifest(key).to_bytes() == manifest(key).to_bytes()
+
+
+def test_without_a_manifest_it_is_valid_but_marked_unless_the_policy_wants_one(
+    key: SigningKey,
+) -> None:
+    data = seal(write_archive(MEMBERS[1:]), key)
+    assert decide(data, [key.public]).code == "valid-unmanifested"
+    refused = decide(data, [key.public], Policy(require_manifest=True))
+    assert (refused.valid, refused.code) == (False, "unmanifested")
+
+
+def without(name: str) -> list[Member]:
+    return [member for member in MEMBERS if member.name != name]
+
+
+Case = Callable[[SigningKey], bytes]
+CASES: dict[str, tuple[Case, str]] = {
+    "a member changed": (
+        lambda k: signed(
+            k, manifest(k).to_bytes(), [*MEMBERS[:2], Member("foo/bar.py", b"class Bar: evil\n")]
+        ),
+        "manifest-members",
+    ),
+    "a member more": (
+        lambda k: signed(k, manifest(k).to_bytes(), [*MEMBERS, Member("foo/evil.py", b"")]),
+        "manifest-members",
+    ),
+    "a member less": (
+        lambda k: signed(k, manifest(k).to_bytes(), MEMBERS[:2]),
+        "manifest-members",
+    ),
+    "members in another order": (
+        lambda k: signed(k, manifest(k).to_bytes(), [MEMBERS[0], MEMBERS[2], MEMBERS[1]]),
+        "manifest-members",
+    ),
+    "the TLI changed": (
+        lambda k: signed(k, manifest(k).to_bytes(), [Member(TLI_NAME, b"{}"), *MEMBERS[1:]]),
+        "manifest-members",
+    ),
+    "a TLI but no manifest": (lambda k: seal(write_archive(MEMBERS), k), "manifest-missing"),
+    "the manifest not first": (
+        lambda k: seal(write_archive([*MEMBERS, Member(MANIFEST_NAME, manifest(k).to_bytes())]), k),
+        "manifest-place",
+    ),
+    "another group": (lambda k: signed(k, manifest(k, group="bar").to_bytes()), "renamed"),
+    "another version": (lambda k: signed(k, manifest(k, version="1.1").to_bytes()), "renamed"),
+    "no version": (lambda k: signed(k, manifest(k, version=None).to_bytes()), "renamed"),
+    "another key": (
+        lambda k: signed(k, manifest(k, key_fingerprint="sha256:00").to_bytes()),
+        "manifest-key",
+    ),
+    "another Python": (
+        lambda k: signed(k, manifest(k, requires_python=">=4").to_bytes()),
+        "requires-python",
+    ),
+    "a Python that does not read": (
+        lambda k: signed(k, manifest(k, requires_python="new").to_bytes()),
+        "manifest",
+    ),
+    "a wrong digest": (
+        lambda k: signed(
+            k,
+            replace(
+                manifest(k), members=(*describe(MEMBERS[:2]), MemberRecord("foo/bar.py", 16, "00"))
+            ).to_bytes(),
+        ),
+        "manifest-members",
+    ),
+    "no ZIP": (lambda k: seal(b"PK\5\6 is not enough", k), "zip-end"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_properly_signed_but_not_what_it_says(key: SigningKey, case: str) -> None:
+    make, code = CASES[case]
+    verdict = decide(make(key), [key.public])
+    assert (verdict.valid, verdict.code) == (False, code)
+    assert verdict.archive is None and verdict.tli is None and verdict.message
+    assert verdict.exit_status == (6 if code.startswith("zip") else 7)
+
+
+def told(key: SigningKey, **changes: Any) -> bytes:
+    loaded = json.loads(manifest(key).to_bytes())
+    for name, value in changes.items():
+        if value is KeyError:
+            del loaded[name]
+        else:
+            loaded[name] = value
+    return json.dumps(loaded).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "hatch-thespian-manifest-2"},
+        {"format": KeyError},
+        {"group": 3},
+        {"group": KeyError},
+        {"version": 1.0},
+        {"surplus": 1},
+        {"members": {}},
+        {"members": [{"name": "x"}]},
+        {"members": [{"name": "x", "size": True, "sha256": "00"}]},
+        {"members": [3]},
+        {"tags": "py3"},
+        {"tags": [None]},
+        {"bundled": [{"name": "x", "version": 1, "licence": ""}]},
+    ],
+)
+def test_manifests_that_do_not_read(key: SigningKey, changes: dict[str, Any]) -> None:
+    verdict = decide(signed(key, told(key, **changes)), [key.public])
+    assert (verdict.valid, verdict.code) == (False, "manifest")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"{", b"\xff", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"[" * 100_000],
+)
+def test_manifests_that_are_no_strict_json(key: SigningKey, text: bytes) -> None:
+    assert decide(signed(key, text), [key.public]).code == "manifest"
+
+
+def test_no_key_a_strangers_key_and_a_changed_byte(key: SigningKey) -> None:
+    data = signed(key, manifest(key).to_bytes())
+    assert decide(data, []).code == "no-keys"
+    assert decide(data, [generate_key(2048).public]).code == "signature"
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 1
+    assert decide(bytes(changed), [key.public]).code == "signature"
+    assert decide(data[:-1], [key.public]).exit_status == 7
+
+
+@pytest.mark.parametrize(
+    "name", ["bar-1.0.tls", "foo-1.1.tls", "foo.tls", "foo-1.0.0.tls", "evil", "foo-1.0.zip"]
+)
+def test_a_renamed_file_is_noticed(key: SigningKey, name: str) -> None:
+    data = signed(key, manifest(key).to_bytes())
+    assert decide(data, [key.public], name=name).code == "renamed"
+
+
+def test_nothing_behind_the_signature_is_looked_at_before_it_is_valid(
+    key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(*_: object) -> None:
+        raise AssertionError("it was looked at")
+
+    monkeypatch.setattr("director.tls.verify.read_archive", looked)
+    data = signed(generate_key(2048), manifest(key).to_bytes())
+    assert decide(data, [key.public]).code == "signature"
+
+
+def test_the_size_is_limited_before_anything_else(key: SigningKey) -> None:
+    policy = Policy(limits=Limits(max_bytes=100))
+    data = signed(key, manifest(key).to_bytes())
+    assert decide(data, [key.public], policy).code == "too-large"
+
+
+@pytest.fixture(scope="module")
+def whole(key: SigningKey) -> bytes:
+    return signed(key, manifest(key).to_bytes())
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_no_change_of_a_file_is_valid_and_none_raises(
+    key: SigningKey, whole: bytes, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(whole) - 1))
+    kind = data.draw(st.sampled_from(["flip", "cut", "insert", "drop"]))
+    changed = {
+        "flip": whole[:place] + bytes([whole[place] ^ 0x20]) + whole[place + 1 :],
+        "cut": whole[:place],
+        "insert": whole[:place] + b"\0" + whole[place:],
+        "drop": whole[:place] + whole[place + 1 :],
+    }[kind]
+    assert changed == whole or not decide(changed, [key.public]).valid
