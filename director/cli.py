@@ -16,6 +16,7 @@ import click
 from director import __version__
 from director.control import DirectorControl, Loaded, source_hash
 from director.errors import DirectorError, NotFound, SettingsError
+from director.text import listing
 
 
 def _tell(line: str) -> None:
@@ -275,21 +276,8 @@ def list_command(ctx: click.Context, group: str | None) -> None:
     groups = _control(ctx).loaded(group)
     if group and group not in groups:
         raise NotFound(f"No source of a group {group!r} is loaded.")
-    for name, told in sorted(groups.items()):
-        click.echo(f"Group {name}::")
-        for digest in told["Loaded"]:
-            active = "  [ACTIVE]" if digest == told["ActiveHash"] else ""
-            version = told["Versions"][digest]["Version"]
-            click.echo(f"  Source hash {digest}{active}" + (f"  {version}" if version else ""))
-            for actor in told["Running"].get(digest, []):
-                role = f" ({actor['Role']})" if actor["Role"] else ""
-                where = actor["ActorAddress"] or "not running"
-                since = (
-                    f"  (since {actor['StartTime']:%Y-%m-%d %H:%M:%S})"
-                    if actor["StartTime"]
-                    else ""
-                )
-                click.echo(f"      {where} -- {actor['ActorClass']}{role}{since}")
+    for line in listing(groups):
+        click.echo(line)
 
 
 @cli.command()

@@ -25,6 +25,7 @@ from typing import Any
 
 from director.control import DirectorControl
 from director.errors import BuildError, DirectorError, NotFound
+from director.text import listing
 from director.tls.keys import generate_key
 
 #: Requests that must be answered in all, and at least on either side of the switch.
@@ -95,6 +96,8 @@ def _live(
         raise DirectorError("No actor has the role FlyingCow.")
     question = {"ask": "weigh", "number": 0, "animal": "Bessie"}
     answer = control.system.ask(role.address, question, timedelta(seconds=ANSWER_LIMIT))
+    if not isinstance(answer, dict) or answer.get("number") != 0:
+        raise DirectorError(f"FlyingCow gave no answer but {answer!r}.")
     tell(f"4. Found {role.actor_class} by its role FlyingCow; {question} → {answer}")
 
     shutil.copytree(project / "upgrade", project, dirs_exist_ok=True)
@@ -121,10 +124,8 @@ def _live(
     if client.lost or client.wrong or client.asked < REQUESTS or min(old, new) < EITHER_SIDE:
         raise DirectorError("The upgrade lost or falsified answers, or too few were asked.")
     tell("7. What runs now (`director list`):")
-    for group, told in control.loaded().items():
-        for digest in told["Loaded"]:
-            version = told["Versions"][digest]
-            tell(f"   {group} {version['Version']} {version['State']} {digest}")
+    for line in listing(control.loaded()):
+        tell("   " + line)
 
 
 class Client(threading.Thread):

@@ -10,7 +10,6 @@ one step; what an interrupted write leaves begins with a dot and is never read.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from director.errors import DirectorError, KeyProblem, NotFound
+from director.files import write_atomically
 from director.tls.archive import Archive
 from director.tls.keys import PublicKey, load_public_key
 from director.tls.naming import split_file_name
@@ -203,34 +203,3 @@ class Store:
             except ImportError:  # Windows has no flock: the admin port decides there
                 pass
             yield
-
-
-def write_atomically(target: Path, data: bytes, *, mode: int) -> None:
-    """Write a file so that the old or the new bytes are there whenever the machine stops.
-
-    Args:
-        target: the file; its directory exists.
-        mode: permission bits of the new file.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(target)
-        sync_directory(target.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename in this directory last (POSIX; elsewhere a directory cannot be opened)."""
-    if os.name == "posix":
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -22,8 +22,9 @@ from thespian.actors import (
 )
 
 from director.actors.messages import REFUSED, Message
-from director.actors.stub import refusal_archive, stub_archive, top_level_names
+from director.actors.stub import refusal_archive, stub_archive
 from director.store import Store
+from director.tls.naming import top_level_names
 from director.tls.verify import Policy, Verdict, verify
 
 log = logging.getLogger("director.authority")

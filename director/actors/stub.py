@@ -6,25 +6,10 @@ The real source is unpacked once (`director.store`) and imported only by its own
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from director.tls.archive import Member, write_archive
-
-
-def top_level_names(members: Iterable[str]) -> tuple[str, ...]:
-    """The importable top-level names of a source, sorted.
-
-    Args:
-        members: member names of the archive, with ``/``.
-    """
-    names = set()
-    for member in members:
-        first, slash, _ = member.partition("/")
-        name = first if slash else first.partition(".")[0] if first.endswith(".py") else ""
-        if name.isidentifier():
-            names.add(name)
-    return tuple(sorted(names))
 
 
 def stub_archive(directory: Path, tops: Sequence[str]) -> bytes:

@@ -1,8 +1,13 @@
-"""Names of groups and files: ``GROUP[-VERSION].tls`` and ``GROUP.tli``; the first ``-`` parts the two."""
+"""Names of groups and files: ``GROUP[-VERSION].tls`` and ``GROUP.tli``; the first ``-`` parts the two.
+
+Also the top-level names that a source brings, and which of them it may not.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
 
 from director.errors import DirectorError
 from director.tls.version import check_version
@@ -55,3 +60,28 @@ def split_file_name(name: str) -> tuple[str, str | None]:
         hint="Such names are GROUP-VERSION.tls, GROUP.tls and GROUP.tli.",
         code="file-name",
     )
+
+
+def top_level_names(members: Iterable[str]) -> tuple[str, ...]:
+    """The importable top-level names of a source, sorted.
+
+    Args:
+        members: member names of the archive, with ``/``.
+    """
+    names = set()
+    for member in members:
+        first, slash, _ = member.partition("/")
+        name = first if slash else first.partition(".")[0] if first.endswith(".py") else ""
+        if name.isidentifier():
+            names.add(name)
+    return tuple(sorted(names))
+
+
+def reserved_names(members: Iterable[str]) -> tuple[str, ...]:
+    """Top-level names of a source that no source may have, sorted.
+
+    A module of the standard library's name would break the library in the actor's process; ``director`` and
+    ``thespian`` are the host's own there.
+    """
+    taken = sys.stdlib_module_names | {"director", "thespian"}
+    return tuple(name for name in top_level_names(members) if name in taken)

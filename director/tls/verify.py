@@ -19,7 +19,7 @@ from director.tls.archive import Archive, Limits, read_archive
 from director.tls.container import open_envelope
 from director.tls.keys import PublicKey
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, MemberRecord
-from director.tls.naming import split_file_name
+from director.tls.naming import reserved_names, split_file_name
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def verify(
         else:
             _check_binding(manifest, key, policy, file_name)
             code = "valid"
+        _check_names(archive)
     except DirectorError as problem:
         status = 6 if problem.exit_status == 6 else 7
         return Verdict(False, problem.code, str(problem), digest, key, manifest, None, status)
@@ -147,6 +148,16 @@ def _check_unmanifested(archive: Archive, policy: Policy) -> None:
             "It has no manifest, and this host requires one.",
             hint="Build it with the hatch plugin.",
             code="unmanifested",
+        )
+
+
+def _check_names(archive: Archive) -> None:
+    taken = reserved_names(archive.names)
+    if taken:
+        raise NotValidated(
+            f"It brings modules of names that are the host's own: {', '.join(taken)}.",
+            hint="Rename them, or leave them out, and build it again.",
+            code="reserved-name",
         )
 
 

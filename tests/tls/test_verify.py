@@ -147,6 +147,14 @@ CASES: dict[str, tuple[Case, str]] = {
         ),
         "manifest-members",
     ),
+    "a module of the standard library": (
+        lambda k: seal(write_archive([Member("calendar.py", b""), Member("foo/a.py", b"")]), k),
+        "reserved-name",
+    ),
+    "its own director": (
+        lambda k: seal(write_archive([Member("director/__init__.py", b"")]), k),
+        "reserved-name",
+    ),
     "no ZIP": (lambda k: seal(b"PK\5\6 is not enough", k), "zip-end"),
 }
 
