@@ -1,0 +1,1 @@
+"""Where the herd is kept."""

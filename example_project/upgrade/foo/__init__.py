@@ -1,0 +1,3 @@
+"""A small farm."""
+
+__version__ = "2.0.0"
