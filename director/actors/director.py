@@ -27,6 +27,7 @@ from thespian.actors import (
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
 from director.actors import groups as g
+from director.actors import versions as m
 from director.actors.messages import PROTOCOL, REFUSED, Message, reply
 from director.actors.runtime import last_words
 from director.errors import DirectorError
@@ -130,7 +131,7 @@ class Director(ActorTypeDispatcher):
         self.bytes[source_hash] = (data, str(path))
         request = self._remember(message, sender)
         self.send(sender, reply("SourceLoading", message, True, SourceHash=source_hash))
-        wanted = g.Version(source_hash, group, version, str(path), tli)
+        wanted = m.Version(source_hash, group, version, str(path), tli)
         self._perform(self.groups.load(request, wanted, time.monotonic()))
 
     def _unload(self, message: Message, sender: Any) -> None:
@@ -183,7 +184,7 @@ class Director(ActorTypeDispatcher):
         if sender not in self.notify:
             self.notify.append(sender)
 
-    def _describe(self, actor: g.RoleActor) -> Message:
+    def _describe(self, actor: m.RoleActor) -> Message:
         return {
             "ActorClass": actor.spec.class_name,
             "Role": actor.spec.role,
@@ -242,40 +243,40 @@ class Director(ActorTypeDispatcher):
 
     # ---- performing ------------------------------------------------------------------------------
 
-    def _perform(self, actions: list[g.Action]) -> None:
+    def _perform(self, actions: list[m.Action]) -> None:
         for action in actions:
             match action:
-                case g.LoadSource(source_hash):
+                case m.LoadSource(source_hash):
                     data, name = self.bytes[source_hash]
                     source = io.BytesIO(data)
                     source.name = name
                     self.loadActorSource(source)
-                case g.UnloadSource(source_hash):
+                case m.UnloadSource(source_hash):
                     self.unloadActorSource(source_hash)
                     self._forget(source_hash)
-                case g.Create(actor, class_name, source_hash, global_name):
+                case m.Create(actor, class_name, source_hash, global_name):
                     self.addresses[actor] = self.createActor(
                         class_name, globalName=global_name, sourceHash=source_hash
                     )
                     self.started[actor] = datetime.now()
-                case g.Send(actor, message):
+                case m.Send(actor, message):
                     self.send(self.addresses[actor], message)
-                case g.AskReady(actor):
+                case m.AskReady(actor):
                     self.send(self.addresses[actor], Thespian_StatusReq())
-                case g.End(actor):
+                case m.End(actor):
                     self.send(self.addresses[actor], ActorExitRequest())
-                case g.Timer(key, seconds):
+                case m.Timer(key, seconds):
                     self.wakeupAfter(timedelta(seconds=seconds), payload=key)
-                case g.Finished():
+                case m.Finished():
                     self._finished(action)
-                case g.Changed():
+                case m.Changed():
                     waiting, self.notify = self.notify, []
                     for watcher in waiting:
                         self.send(
                             watcher, {"DirectorResponse": "NotificationOfUpdate", "Success": True}
                         )
 
-    def _finished(self, action: g.Finished) -> None:
+    def _finished(self, action: m.Finished) -> None:
         sender, message = self.requests.pop(action.request)
         (log.info if action.success else log.warning)("%s: %s", action.code, action.text)
         self.bytes.pop(action.source_hash, None)

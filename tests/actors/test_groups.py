@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from director.actors import groups as g
+from director.actors import versions as m
 from director.settings.tli import ActorSpec, Message, Tli
 
 
@@ -33,30 +34,30 @@ class Host:
     def __init__(self) -> None:
         self.groups = g.Groups()
         self.now = 0.0
-        self.log: list[g.Action] = []
-        self.timers: list[g.Timer] = []
-        self.finished: dict[str, g.Finished] = {}
-        self.alive: dict[int, g.Create] = {}
+        self.log: list[m.Action] = []
+        self.timers: list[m.Timer] = []
+        self.finished: dict[str, m.Finished] = {}
+        self.alive: dict[int, m.Create] = {}
         self.serial = 0
 
-    def do(self, actions: list[g.Action]) -> None:
+    def do(self, actions: list[m.Action]) -> None:
         for action in actions:
             self.log.append(action)
             match action:
-                case g.Timer():
+                case m.Timer():
                     self.timers.append(action)
-                case g.Finished(request):
+                case m.Finished(request):
                     assert request not in self.finished, "a request is answered once"
                     self.finished[request] = action
-                case g.Create(actor):
+                case m.Create(actor):
                     self.alive[actor] = action
-                case g.Send(actor) | g.AskReady(actor) | g.End(actor):
+                case m.Send(actor) | m.AskReady(actor) | m.End(actor):
                     assert actor in self.alive, "only living actors are talked to"
 
     def load(self, digest: str, *actors: ActorSpec, auto: bool | int = False) -> str:
         self.serial += 1
         request = f"r{self.serial}"
-        version = g.Version(
+        version = m.Version(
             digest, "app", digest, f"app-{digest}.tls", tli(*actors, auto_unload=auto)
         )
         self.do(self.groups.load(request, version, self.now))
@@ -72,7 +73,7 @@ class Host:
         while busy:
             busy = False
             for actor, made in list(self.alive.items()):
-                if any(isinstance(a, g.End) and a.actor == actor for a in self.log):
+                if any(isinstance(a, m.End) and a.actor == actor for a in self.log):
                     self.exit(actor)
                     busy = True
                 elif actor not in seen:
@@ -97,7 +98,7 @@ class Host:
         return request
 
     def sent(self) -> list[object]:
-        return [action.message for action in self.log if isinstance(action, g.Send)]
+        return [action.message for action in self.log if isinstance(action, m.Send)]
 
     @property
     def active(self) -> str | None:
@@ -133,7 +134,7 @@ def test_a_version_whose_actor_dies_before_it_is_ready_changes_nothing() -> None
     assert host.active == "1" and not host.finished[request].success
     assert "ImportError" in host.finished[request].text
     assert host.sent() == ["load a", "load a"], "the old version was never deactivated"
-    assert g.UnloadSource("2") in host.log
+    assert m.UnloadSource("2") in host.log
 
 
 def test_a_version_that_is_never_ready_is_given_up() -> None:
@@ -150,7 +151,7 @@ def test_a_refused_source_is_never_unloaded_while_it_may_be_pending() -> None:
     request = host.load("1", spec("a"))
     host.do(host.groups.source_refused("1", "signature", "no key vouches for it", 0))
     assert host.finished[request].code == "signature"
-    assert g.UnloadSource("1") not in host.log and host.groups.versions == {}
+    assert m.UnloadSource("1") not in host.log and host.groups.versions == {}
 
 
 def test_a_silent_authority_fails_the_load_and_a_late_answer_is_unloaded() -> None:
@@ -159,7 +160,7 @@ def test_a_silent_authority_fails_the_load_and_a_late_answer_is_unloaded() -> No
     host.fire("validation")
     assert host.finished[request].code == "no-authority"
     host.validated("1")
-    assert host.active is None and host.log[-1] == g.UnloadSource("1")
+    assert host.active is None and host.log[-1] == m.UnloadSource("1")
 
 
 def test_the_same_hash_loaded_twice_at_once_answers_both_and_loads_once() -> None:
@@ -168,17 +169,17 @@ def test_the_same_hash_loaded_twice_at_once_answers_both_and_loads_once() -> Non
     host.validated("1")
     host.ready()
     assert host.finished[first].success and host.finished[second].success
-    assert host.log.count(g.LoadSource("1")) == 1
+    assert host.log.count(m.LoadSource("1")) == 1
 
 
 def test_a_second_version_waits_for_the_first_to_be_decided() -> None:
     host = Host()
     host.load("1", spec("a"))
     second = host.load("2", spec("a"))
-    assert g.LoadSource("2") not in host.log
+    assert m.LoadSource("2") not in host.log
     host.validated("1")
     host.ready()
-    assert g.LoadSource("2") in host.log
+    assert m.LoadSource("2") in host.log
     host.validated("2")
     host.ready()
     assert host.active == "2" and host.finished[second].success
@@ -187,7 +188,7 @@ def test_a_second_version_waits_for_the_first_to_be_decided() -> None:
 def test_a_global_name_is_tried_without_it_then_handed_over_after_the_holder_has_gone() -> None:
     host = Host()
     host.up("1", spec("a", named="The A"))
-    names = [made.global_name for made in host.log if isinstance(made, g.Create)]
+    names = [made.global_name for made in host.log if isinstance(made, m.Create)]
     assert names == [None, "The A"]
     holder = next(iter(host.alive))
     request = host.load("2", spec("a", named="The A"))
@@ -247,7 +248,7 @@ def test_auto_unload_ends_the_old_version_after_drain() -> None:
     host.fire("drain")
     host.ready()
     assert [made.source_hash for made in host.alive.values()] == ["2"]
-    assert g.UnloadSource("1") in host.log
+    assert m.UnloadSource("1") in host.log
 
 
 def test_auto_unload_as_a_number_keeps_so_many() -> None:
@@ -277,7 +278,7 @@ def test_unloading_another_version_leaves_the_active_one_alone() -> None:
     host.do(host.groups.unload("u", "1", 0))
     host.ready()
     assert host.active == "2" and host.sent() == before
-    assert host.finished["u"].success and g.UnloadSource("1") in host.log
+    assert host.finished["u"].success and m.UnloadSource("1") in host.log
 
 
 def test_unloading_what_is_not_loaded_says_so() -> None:
@@ -309,7 +310,7 @@ def test_an_old_version_loaded_again_becomes_active_without_a_new_validation() -
     host.up("2", spec("a"))
     request = host.load("1", spec("a"))
     assert host.active == "1" and host.finished[request].success
-    assert host.log.count(g.LoadSource("1")) == 1
+    assert host.log.count(m.LoadSource("1")) == 1
     assert host.sent()[-2:] == ["stop a", "again a"]
 
 
@@ -319,9 +320,9 @@ def test_a_source_that_is_leaving_is_loaded_again_only_when_it_has_gone() -> Non
     host.load("1", spec("a"))
     host.do(host.groups.source_refused("1", "signature", "no", host.now))
     request = host.load("1", spec("a"))
-    assert host.log.count(g.LoadSource("1")) == 1
+    assert host.log.count(m.LoadSource("1")) == 1
     host.do(host.groups.source_unloaded("1", host.now))
-    assert host.log.count(g.LoadSource("1")) == 2
+    assert host.log.count(m.LoadSource("1")) == 2
     host.validated("1")
     host.ready()
     assert host.finished[request].success
@@ -333,7 +334,7 @@ def test_a_source_that_never_leaves_is_loaded_again_after_a_while() -> None:
     host.do(host.groups.source_refused("1", "signature", "no", host.now))
     host.load("1", spec("a"))
     host.fire("leaving")
-    assert host.log.count(g.LoadSource("1")) == 2
+    assert host.log.count(m.LoadSource("1")) == 2
 
 
 class Machine(RuleBasedStateMachine):
@@ -386,18 +387,18 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def one_active_version_at_most(self) -> None:
         states = [v.state for v in self.host.groups.versions.values()]
-        assert states.count(g.State.ACTIVE) <= 1
-        assert (g.State.ACTIVE in states) == (self.host.active is not None)
+        assert states.count(m.State.ACTIVE) <= 1
+        assert (m.State.ACTIVE in states) == (self.host.active is not None)
 
     @invariant()
     def one_version_at_a_time_is_being_loaded(self) -> None:
         states = [v.state for v in self.host.groups.versions.values()]
-        assert sum(state in g.LOADING for state in states) <= 1
+        assert sum(state in m.LOADING for state in states) <= 1
 
     @invariant()
     def every_living_actor_is_known(self) -> None:
         known = {a.id for v in self.host.groups.versions.values() for a in v.actors}
-        ended = {a.actor for a in self.host.log if isinstance(a, g.End)}
+        ended = {a.actor for a in self.host.log if isinstance(a, m.End)}
         assert set(self.host.alive) <= known | ended
 
     def teardown(self) -> None:

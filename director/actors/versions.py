@@ -1,0 +1,142 @@
+"""What the activation state machine keeps and what it wants done: states, versions, role actors, actions.
+
+What does not live here: any decision (`director.actors.groups`), Thespian, clocks, files, addresses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from director.settings.tli import ActorSpec, Tli
+
+
+class State(Enum):
+    """Where a version stands in its life."""
+
+    VALIDATING = "validating"
+    STARTING = "starting"
+    HANDOVER = "handover"
+    NAMING = "naming"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    ENDING = "ending"
+    FAILED = "failed"
+
+
+#: States of a version that is on its way to become active.
+LOADING = {State.VALIDATING, State.STARTING, State.HANDOVER, State.NAMING}
+
+
+@dataclass
+class RoleActor:
+    """One actor that a TLI names, in one version.
+
+    ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that
+    the class of a GlobalName starts.
+    """
+
+    spec: ActorSpec
+    id: int = 0
+    ready: bool = False
+    trial: bool = False
+    ending: bool = False
+    deactivated: bool = False
+    failed: bool = False
+    deaths: int = 0
+    started: float = 0.0
+
+
+@dataclass
+class Version:
+    """One loaded source of a group."""
+
+    source_hash: str
+    group: str
+    version: str | None
+    file: str
+    tli: Tli
+    state: State = State.VALIDATING
+    actors: list[RoleActor] = field(default_factory=list)
+    waiters: list[str] = field(default_factory=list)
+    order: int = 0
+
+    @property
+    def living(self) -> list[RoleActor]:
+        return [actor for actor in self.actors if actor.id]
+
+
+@dataclass(frozen=True)
+class LoadSource:
+    """Hand the bytes of this source to Thespian's Admin."""
+
+    source_hash: str
+
+
+@dataclass(frozen=True)
+class UnloadSource:
+    """Have Thespian's Admin forget this source; nothing of it is pending there."""
+
+    source_hash: str
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create an actor of a source and remember it as ``actor``."""
+
+    actor: int
+    class_name: str
+    source_hash: str
+    global_name: str | None
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a TLI Message to an actor."""
+
+    actor: int
+    message: Any
+
+
+@dataclass(frozen=True)
+class AskReady:
+    """Ask the actor for a sign that it took every message sent before this one."""
+
+    actor: int
+
+
+@dataclass(frozen=True)
+class End:
+    """Send the actor ActorExitRequest."""
+
+    actor: int
+
+
+@dataclass(frozen=True)
+class Timer:
+    """Call `Groups.timer` with this key after so many seconds."""
+
+    key: tuple[str, str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The request of this id is done; ``code`` is stable, ``text`` for people."""
+
+    request: str
+    success: bool
+    code: str
+    text: str
+    source_hash: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Another version of this group is active now (or none, or an actor of it was replaced)."""
+
+    group: str
+
+
+Action = LoadSource | UnloadSource | Create | Send | AskReady | End | Timer | Finished | Changed
