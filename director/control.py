@@ -1,19 +1,14 @@
 """DirectorControl: the programmatic API; every command of the command line is one method here.
 
-What lives here: talking to a running system, starting and stopping one, choosing what a load means. What does
-not: printing (`director.cli`), deciding (`director.tls.verify`, `director.actors.groups`).
+What lives here: talking to a running system, and choosing what a load means. What does not: printing (`director.cli`),
+deciding (`director.tls.verify`, `director.actors.groups`), processes (`director.system`), files (`director.store`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,10 +18,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from director.errors import DamagedArchive, DirectorError, LoadFailed, NotRunning, NotValidated
+from director.errors import (
+    DamagedArchive,
+    DirectorError,
+    LoadFailed,
+    NotFound,
+    NotRunning,
+    NotValidated,
+)
+from director.files import create_files
 from director.settings.config import Config, director_directory, read_config, state_directory
 from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
+from director.system import SystemProcesses
 from director.tls.naming import split_file_name
 from director.tls.verify import Policy, Verdict, verify
 
@@ -34,8 +38,15 @@ from director.tls.verify import Policy, Verdict, verify
 ASK_LIMIT = 10.0
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
-#: Seconds that starting or stopping a system may take.
-START_LIMIT, STOP_LIMIT = 60.0, 15.0
+
+
+@dataclass(frozen=True)
+class KeyFiles:
+    """A key pair that was made: its two files, and the fingerprint of the public key."""
+
+    private: Path
+    public: Path
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ class DirectorControl:
         directory: the director directory; default THESPIAN_DIRECTOR_DIR, else the platform's.
         environ: the environment that settings and TLI expressions see; default ``os.environ``.
         say: told each step, a line at a time (the command line's ``verbose``).
+        warn: told what an operator should know although the call goes on; default: the log ``director``.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class DirectorControl:
         *,
         environ: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self.environ = dict(os.environ if environ is None else environ)
         if directory is not None:
@@ -93,6 +106,7 @@ class DirectorControl:
         self.state = state_directory(self.directory, self.environ).absolute()
         self.store = Store(self.directory, self.state)
         self.say = say
+        self.warn = warn or logging.getLogger("director").warning
         self._config: Config | None = None
         self._system: Any = None
         self._director: Any = None
@@ -121,21 +135,14 @@ class DirectorControl:
 
     # ---- the actor system ------------------------------------------------------------------------
 
+    @property
+    def processes(self) -> SystemProcesses:
+        """The processes of this directory's actor system."""
+        return SystemProcesses(self.config, self.state, self.environ, self.say)
+
     def running(self) -> bool:
         """Whether something answers at the admin port; never starts anything."""
-        udp = self.config.system_base == "multiprocUDPBase"
-        if udp:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.bind(("", self.config.admin_port))
-                except OSError:
-                    return True
-            return False
-        try:
-            with socket.create_connection(("127.0.0.1", self.config.admin_port), timeout=5):
-                return True
-        except OSError:
-            return False
+        return self.processes.running()
 
     def start(self) -> bool:
         """Start the actor system unless it runs; True when this call started it.
@@ -145,50 +152,15 @@ class DirectorControl:
             DirectorError: the system did not come up.
         """
         self.store.require()
-        config = self.config
+        processes = self.processes
         with self.store.lock("start"):
-            if self.running():
+            if processes.running():
                 return False
-            for place in (self.state, config.log_directory):
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.say(f"starting {config.system_base} at admin port {config.admin_port}")
-            told = self._start_process()
-            if not told.get("ok"):
-                raise DirectorError(
-                    f"The actor system did not start: {told.get('error', 'no reason given')}.",
-                    hint=f"Look into {config.log_directory}; is port {config.admin_port} free?",
-                )
-            (self.state / "system.json").write_text(json.dumps(told), encoding="utf-8")
+            left = processes.end_leftovers()
+            if left:
+                self.warn(f"{_dead_admin(left)} They were ended before the new one was started.")
+            processes.start()
         return True
-
-    def _start_process(self) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="director-start-") as folder:
-            result = Path(folder) / "result.json"
-            command = [sys.executable, "-I", "-m", "director.actors.host"]
-            # `-I` leaves out PYTHON* variables and the working directory: actors inherit sys.path.
-            process = subprocess.Popen(
-                [*command, str(self.directory), str(self.state), str(result)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env=self.environ,
-                close_fds=True,
-                start_new_session=True,
-            )
-            try:
-                process.wait(START_LIMIT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                return {"ok": False, "error": f"no answer within {START_LIMIT:.0f} s"}
-            if not result.is_file():
-                return {
-                    "ok": False,
-                    "error": f"the starting process ended with {process.returncode}",
-                }
-            told: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-            return told
 
     def shutdown(self) -> list[int]:
         """Stop the actor system and see that every process of it has gone.
@@ -199,40 +171,28 @@ class DirectorControl:
         Raises:
             NotRunning: there is no actor system to stop.
         """
-        known = self._known_system()
+        processes = self.processes
+        if not processes.running():
+            left = processes.end_leftovers()
+            if not left:
+                raise self._not_running()
+            self.warn(f"{_dead_admin(left)} They were ended.")
+            return []
         self._connect().shutdown()
         self.close()
-        session = known.get("session")
-        killed = []
-        if session:
-            deadline = time.monotonic() + STOP_LIMIT
-            while (left := session_members(session)) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
-                except ProcessLookupError:
-                    pass
-        (self.state / "system.json").unlink(missing_ok=True)
-        return killed
+        return processes.wait_until_gone()
 
-    def _known_system(self) -> dict[str, Any]:
-        try:
-            text = (self.state / "system.json").read_text(encoding="utf-8")
-            known: dict[str, Any] = json.loads(text)
-            return known
-        except (OSError, ValueError):
-            return {}
+    def _not_running(self) -> NotRunning:
+        return NotRunning(
+            f"No actor system is running at admin port {self.config.admin_port}.",
+            hint="`director start` starts it.",
+        )
 
     def _connect(self) -> Any:
         """The running actor system; never starts one."""
         if self._system is None:
             if not self.running():
-                raise NotRunning(
-                    f"No actor system is running at admin port {self.config.admin_port}.",
-                    hint="`director start` starts it.",
-                )
+                raise self._not_running()
             from thespian.actors import ActorSystem
 
             self._system = ActorSystem(
@@ -282,6 +242,50 @@ class DirectorControl:
         )
 
     # ---- files -----------------------------------------------------------------------------------
+
+    def keygen(self, name: str = "sourcekey", *, bits: int = 3072) -> KeyFiles:
+        """Make a key pair: ``NAME.pem`` (0600) signs, ``NAME_tls.key`` goes to hosts.
+
+        The private key is encrypted with THESPIAN_SIGNING_KEY_PASSPHRASE where that is set.
+
+        Args:
+            name: a path without ending.
+            bits: of the RSA modulus, 2048 or more.
+
+        Raises:
+            DirectorError: code ``exists``; an existing file is never overwritten.
+        """
+        from director.tls.keys import generate_key
+
+        private, public = Path(f"{name}.pem"), Path(f"{name}_tls.key")
+        key = generate_key(bits)
+        passphrase = self.environ.get("THESPIAN_SIGNING_KEY_PASSPHRASE", "").encode() or None
+        create_files(
+            [(private, key.private_pem(passphrase), 0o600), (public, key.public_pem, 0o644)]
+        )
+        return KeyFiles(private, public, key.public.fingerprint)
+
+    def locate(self, file: str) -> Path:
+        """A .tls file by its path, or by its name in the director directory.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for path in (Path(file), self.directory / file):
+            if path.is_file():
+                return path
+        raise NotFound(
+            f"The tls file {file} does not exist, here or in {self.directory}.",
+            hint="`director avail` lists those of the director directory.",
+        )
+
+    def avail(self) -> dict[str, list[tuple[Available, str]]]:
+        """What could be loaded: for each group its files, newest first, each with its source hash."""
+        self.store.require()
+        return {
+            group: [(one, source_hash(one.path.read_bytes())) for one in files]
+            for group, files in self.store.available().items()
+        }
 
     def check(self, path: Path, data: bytes | None = None) -> Verdict:
         """Verify a .tls file with the keys of the director directory, as the authority would."""
@@ -404,8 +408,6 @@ class DirectorControl:
             {"DirectorOp": "UnloadSource", "SourceHash": digest}, "SourceUnloaded", 60.0
         )
         if not answer["Success"]:
-            from director.errors import NotFound
-
             family = NotFound if answer.get("Code") == "not-found" else DirectorError
             raise family(str(answer.get("Message")), hint="`director list` shows what is loaded.")
 
@@ -437,14 +439,5 @@ def source_hash(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def session_members(session: int) -> list[int]:
-    """The ids of the living processes of a session (Linux; elsewhere none are found)."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        if fields[3] == str(session) and fields[0] not in "ZX":
-            found.append(int(entry.name))
-    return found
+def _dead_admin(left: list[int]) -> str:
+    return f"An Admin of this directory died and left {len(left)} processes of its actors."

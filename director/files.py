@@ -1,13 +1,17 @@
 """Writing files so that the old or the new bytes are there whenever the machine stops.
 
-What lives here: the one way in which this project, build side and run side, replaces a file.
+What lives here: the one way in which this project, build side and run side, replaces a file, and the one in which it
+makes files that must not be there yet.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from director.errors import DirectorError
 
 
 def write_atomically(target: Path, data: bytes, *, mode: int) -> None:
@@ -28,6 +32,37 @@ def write_atomically(target: Path, data: bytes, *, mode: int) -> None:
         sync_directory(target.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+def create_files(files: Sequence[tuple[Path, bytes, int]]) -> None:
+    """Create all of these files, or none; nothing is ever overwritten, even in a race.
+
+    Args:
+        files: path, content and permission bits, which hold from the first moment.
+
+    Raises:
+        DirectorError: code ``exists``.
+    """
+    made: list[Path] = []
+    try:
+        for path, data, mode in files:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(path)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
+    except OSError as problem:
+        for path in made:
+            path.unlink(missing_ok=True)
+        if isinstance(problem, FileExistsError):
+            raise DirectorError(
+                f"{problem.filename} exists; it was left as it is.",
+                hint="Choose another name, or move it away.",
+                code="exists",
+            ) from None
         raise
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from director.control import DirectorControl, session_members
+from director.control import DirectorControl
 from director.demo import free_port
 from director.tls.archive import Member, write_archive
 from director.tls.container import seal
@@ -69,8 +69,7 @@ class Host:
 
     def processes(self) -> list[int]:
         """The living processes of the actor system."""
-        session = self.control._known_system().get("session")
-        return session_members(session) if session else []
+        return self.control.processes.members()
 
 
 @pytest.fixture
@@ -83,11 +82,11 @@ def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
     (directory / "thesplogd.cfg").write_text(str(tmp_path / "log"))
     with DirectorControl(directory) as control:
         made = Host(directory, control, key)
-        session = None
         try:
             yield made
         finally:
-            session = control._known_system().get("session")
+            members = control.processes.members()
             killed = control.shutdown() if control.running() else []
-        assert not killed, "an actor had to be killed"
-        assert not session or not session_members(session), "a process was left over"
+            left = control.processes.end_leftovers()
+        assert not killed, f"actors had to be killed: {killed} of {members}"
+        assert not left, "a process was left over"

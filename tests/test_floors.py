@@ -13,7 +13,7 @@ FLOORS = [
     {"director.errors", "director.files", "director.logfilter"},
     {"director.tls"},
     {"director.settings"},
-    {"director.store"},
+    {"director.store", "director.system"},
     {"director.actors"},
     {"director.control", "director.text"},
     {"director.boot"},

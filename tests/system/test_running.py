@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from director.control import session_members
 from director.errors import LoadFailed, NotFound, NotRunning, NotValidated
+from director.system import session_members
 from director.tls.keys import generate_key
 from tests.conftest import Host, make_tls
 

@@ -1,0 +1,74 @@
+"""Commands about files: keygen, avail, tlsinfo, install."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from director.cli.shared import control_of
+from director.errors import NotFound
+
+
+@click.command()
+@click.argument("name", default="sourcekey")
+@click.option("--bits", default=3072, show_default=True, type=click.IntRange(2048, 8192))
+@click.pass_context
+def keygen(ctx: click.Context, name: str, bits: int) -> None:
+    """Make a key pair: NAME.pem signs (keep it secret), NAME_tls.key goes to hosts.
+
+    An existing file is never overwritten. With THESPIAN_SIGNING_KEY_PASSPHRASE set, the private key is
+    encrypted with it.
+    """
+    made = control_of(ctx).keygen(name, bits=bits)
+    click.echo(f"{made.private}  private: signs, keep it secret")
+    click.echo(f"{made.public}  public: copy it into THESPIAN_DIRECTOR_DIR of each host")
+    click.echo(f"fingerprint {made.fingerprint}")
+
+
+@click.command()
+@click.pass_context
+def avail(ctx: click.Context) -> None:
+    """List the loadable files of each group with their hashes, newest first."""
+    control = control_of(ctx)
+    groups = control.avail()
+    click.echo(f"THESPIAN_DIRECTOR_DIR={control.directory}")
+    for group, files in groups.items():
+        lines = [f"{one.path}    {digest}" for one, digest in files]
+        click.echo(f"{group}: " + ("\n" + " " * len(group) + "+ ").join(lines))
+
+
+@click.command()
+@click.argument("file")
+@click.argument("member", required=False)
+@click.pass_context
+def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
+    """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one."""
+    control = control_of(ctx)
+    path = control.locate(file)
+    verdict = control.require_valid(path, path.read_bytes())
+    archive = verdict.archive
+    assert archive is not None and verdict.key is not None  # noqa: S101 - it is valid
+    if member is None:
+        click.echo(f'Validated "{path}" loadable with key {verdict.key.name}')
+        if verdict.manifest:
+            click.echo(f"group {verdict.manifest.group}, version {verdict.manifest.version}")
+        else:
+            click.echo("unmanifested: its name, group and version are not signed")
+    elif member == "contents":
+        for entry in archive.entries:
+            click.echo(f" {entry.size:6d}  {entry.name}")
+    elif member in archive.names:
+        sys.stdout.buffer.write(archive.read(member))
+    else:
+        raise NotFound(f"{path} has no member {member}.", hint="`contents` lists its members.")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.pass_context
+def install(ctx: click.Context, files: tuple[str, ...]) -> None:
+    """Verify each of FILES and place it in the director directory, whole or not at all."""
+    control = control_of(ctx)
+    for file in files:
+        click.echo(f"Installed {control.install(file)}")

@@ -1,0 +1,189 @@
+"""The processes of one actor system: whether they run, starting them, seeing that all have ended.
+
+What lives here: the admin port, the process that starts a system, ``system.json`` in the state directory, and what
+a dead Admin left behind. What does not: talking to the system (`director.control`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from director.errors import DirectorError
+from director.files import write_atomically
+from director.settings.config import Config
+
+#: Seconds that starting a system, and ending its processes, may take.
+START_LIMIT, STOP_LIMIT = 60.0, 15.0
+_HOST = "director.actors.host"
+
+
+@dataclass(frozen=True)
+class SystemProcesses:
+    """The processes of the actor system of a director directory.
+
+    Args:
+        config: its settings.
+        state: its state directory.
+        environ: what a system that is started here gets as its environment.
+        say: told each step.
+    """
+
+    config: Config
+    state: Path
+    environ: dict[str, str]
+    say: Callable[[str], None]
+
+    def running(self) -> bool:
+        """Whether something answers at the admin port; never starts anything."""
+        if self.config.system_base == "multiprocUDPBase":
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.bind(("", self.config.admin_port))
+                except OSError:
+                    return True
+            return False
+        try:
+            with socket.create_connection(("127.0.0.1", self.config.admin_port), timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        """Start a system; the caller holds the lock and saw that none runs.
+
+        Raises:
+            DirectorError: it did not come up.
+        """
+        for place in (self.state, self.config.log_directory):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
+        told = self._run_host()
+        if not told.get("ok"):
+            raise DirectorError(
+                f"The actor system did not start: {told.get('error', 'no reason given')}.",
+                hint=f"Look into {self.config.log_directory}; is port {self.config.admin_port} free?",
+            )
+        write_atomically(self._record, json.dumps(told).encode(), mode=0o600)
+
+    def members(self) -> list[int]:
+        """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""
+        try:
+            session = int(json.loads(self._record.read_text(encoding="utf-8"))["session"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        # A session's number may be another's by now: only processes that tell where they are from count.
+        return [pid for pid in session_members(session) if self._is_ours(pid)]
+
+    def wait_until_gone(self, limit: float = STOP_LIMIT) -> list[int]:
+        """Wait for every process to end; those that do not within ``limit`` seconds are killed.
+
+        Returns:
+            the ids of the processes that had to be killed.
+        """
+        deadline = time.monotonic() + limit
+        while (left := self.members()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        killed = [pid for pid in left if _kill(pid, signal.SIGKILL)]
+        deadline = time.monotonic() + 5
+        while self.members() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._record.unlink(missing_ok=True)
+        return killed
+
+    def end_leftovers(self) -> list[int]:
+        """End what a dead Admin left behind: its actors go on without it and answer nobody.
+
+        Returns:
+            the ids of the processes that were there.
+        """
+        left = self.members()
+        for pid in left:
+            _kill(pid, signal.SIGTERM)
+        self.wait_until_gone(3.0)
+        return left
+
+    @property
+    def _record(self) -> Path:
+        return self.state / "system.json"
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process is a fork of our host process: it has its command line, or its environment."""
+        for name in ("cmdline", "environ"):
+            try:
+                told = Path(f"/proc/{pid}/{name}").read_bytes()
+            except OSError:
+                continue  # it ended, or is another user's
+            if name == "cmdline" and _HOST.encode() in told:
+                return str(self.state).encode() in told.split(b"\0")
+            if name == "environ" and f"DIRECTOR_SYSTEM={self.state}".encode() in told.split(b"\0"):
+                return True
+        return False
+
+    def _run_host(self) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="director-start-") as folder:
+            result = Path(folder) / "result.json"
+            # `-I` leaves out PYTHON* variables and the working directory: actors inherit sys.path.
+            command = [sys.executable, "-I", "-m", _HOST]
+            process = subprocess.Popen(
+                [*command, str(self.config.directory), str(self.state), str(result)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={**self.environ, "DIRECTOR_SYSTEM": str(self.state)},
+                close_fds=True,
+                start_new_session=True,
+            )
+            try:
+                process.wait(START_LIMIT)
+            except subprocess.TimeoutExpired:
+                self._kill_session(process.pid)
+                process.wait()
+                return {"ok": False, "error": f"no answer within {START_LIMIT:.0f} s"}
+            told: dict[str, Any]
+            if result.is_file():
+                told = json.loads(result.read_text(encoding="utf-8"))
+            else:
+                error = f"the starting process ended with {process.returncode}"
+                told = {"ok": False, "error": error}
+            if not told["ok"]:
+                self._kill_session(process.pid)
+            return told
+
+    def _kill_session(self, session: int) -> None:
+        """A system that came up by half is no system: nothing of it stays."""
+        for pid in session_members(session):
+            if self._is_ours(pid):
+                _kill(pid, signal.SIGKILL)
+
+
+def session_members(session: int) -> list[int]:
+    """The ids of the living processes of a session (Linux; elsewhere none are found)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields: Sequence[str] = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if fields[3] == str(session) and fields[0] not in "ZX":
+            found.append(int(entry.name))
+    return found
+
+
+def _kill(pid: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
