@@ -1,9 +1,9 @@
-# make demo · make test · make check · make lint — each sets itself up in .venv.
+# make demo · make test · make check · make lint · make wheel — each sets itself up in .venv.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick lint check clean
+.PHONY: demo test quick lint check wheel clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
@@ -26,6 +26,9 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 
 check: lint test
+
+wheel: $(VENV)/.ready
+	$(BIN)/python -m build --wheel --outdir dist .
 
 clean:
 	rm -rf $(VENV) dist example_project/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

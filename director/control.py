@@ -193,13 +193,21 @@ class DirectorControl:
         if self._system is None:
             if not self.running():
                 raise self._not_running()
-            from thespian.actors import ActorSystem
+            from thespian.actors import ActorSystem, InvalidActorAddress
 
-            self._system = ActorSystem(
-                self.config.system_base,
-                {"Admin Port": self.config.admin_port},
-                transientUnique=True,
-            )
+            try:
+                self._system = ActorSystem(
+                    self.config.system_base,
+                    {"Admin Port": self.config.admin_port},
+                    transientUnique=True,
+                )
+            except InvalidActorAddress:
+                raise DirectorError(
+                    f"Something answers at port {self.config.admin_port}, but it is no actor system of "
+                    f"{self.config.system_base}.",
+                    hint="Find out what holds the port, or write another one into adminport.cfg.",
+                    code="foreign-port",
+                ) from None
         return self._system
 
     @property

@@ -298,6 +298,9 @@ def build_environment(home: Path, wheels: Path) -> dict[str, str]:
     environment["THESPIAN_SIGNING_KEY_FILE"] = str(home / "sourcekey.pem")
     # A kept environment would keep an older plugin of the same version (hatch reinstalls none).
     environment["HATCH_DATA_DIR"] = str(home / "hatch")
+    # uv leaves lock files among the temporary ones; here they go with the rest.
+    environment["TMPDIR"] = str(home / "tmp")
+    (home / "tmp").mkdir()
     return environment
 
 

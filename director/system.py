@@ -45,7 +45,13 @@ class SystemProcesses:
     say: Callable[[str], None]
 
     def running(self) -> bool:
-        """Whether something answers at the admin port; never starts anything."""
+        """Whether something answers at the admin port; never starts anything.
+
+        Actors inherit the Admin's listening socket: after its death the port goes on taking connections for a while,
+        and nobody answers them. So an Admin known to be dead is not running, whatever the port does.
+        """
+        if self.members() and not self._admin_lives():
+            return False
         if self.config.system_base == "multiprocUDPBase":
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                 try:
@@ -78,12 +84,19 @@ class SystemProcesses:
 
     def members(self) -> list[int]:
         """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""
-        try:
-            session = int(json.loads(self._record.read_text(encoding="utf-8"))["session"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
+        session = self._known("session")
         # A session's number may be another's by now: only processes that tell where they are from count.
-        return [pid for pid in session_members(session) if self._is_ours(pid)]
+        return [pid for pid in session_members(session) if self._is_ours(pid)] if session else []
+
+    def _admin_lives(self) -> bool:
+        return self._known("admin_pid") in self.members()
+
+    def _known(self, key: str) -> int:
+        """A number of ``system.json``; 0 where there is none."""
+        try:
+            return int(json.loads(self._record.read_text(encoding="utf-8"))[key])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
 
     def wait_until_gone(self, limit: float = STOP_LIMIT) -> list[int]:
         """Wait for every process to end; those that do not within ``limit`` seconds are killed.
@@ -110,7 +123,7 @@ class SystemProcesses:
         left = self.members()
         for pid in left:
             _kill(pid, signal.SIGTERM)
-        self.wait_until_gone(3.0)
+        self.wait_until_gone(2.0)
         return left
 
     @property
