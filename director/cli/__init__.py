@@ -37,7 +37,7 @@ class Grammar(click.Group):
                 sys.exit(1)
             name = f"{problem.filename}: " if problem.filename else ""
             tell(f"director: {name}{problem.strerror or problem}.")
-            sys.exit(1)
+            sys.exit(4 if isinstance(problem, FileNotFoundError) else 1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they are written here, which is the order in which they are used."""

@@ -1,0 +1,189 @@
+"""Commands that need no running system: what they print where, and their exit statuses."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from director.cli import cli
+from director.system import SystemProcesses
+from director.tls.keys import SigningKey, generate_key, load_signing_key
+from tests.conftest import make_tls
+
+TLI = "{'Actors': {}}"
+SOURCES = {"foo/__init__.py": "", "foo/actor.py": "x = 1\n"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, key: SigningKey) -> Path:
+    """A director directory with a key and two versions of ``foo``, and one of ``other``."""
+    directory = tmp_path / "director"
+    directory.mkdir()
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    for group, version in (("foo", "1.0"), ("foo", "2.0"), ("other", None)):
+        name = f"{group}-{version}.tls" if version else f"{group}.tls"
+        (directory / name).write_bytes(make_tls(key, group, version, TLI, SOURCES))
+    return directory
+
+
+def run(home: Path, *words: str, env: dict[str, str] | None = None) -> Result:
+    verbose = words[:1] == ("verbose",)
+    return CliRunner().invoke(
+        cli,
+        list(words[1:] if verbose else words),
+        env={"THESPIAN_DIRECTOR_DIR": str(home), "THESPIAN_DIRECTOR_STATE": None, **(env or {})},
+        obj={"verbose": verbose},
+        prog_name="director",
+    )
+
+
+def test_no_command_is_help_on_stdout_and_starts_nothing(home: Path) -> None:
+    done = run(home)
+    assert done.exit_code == 0 and done.stderr == "" and str(home) in done.stdout
+    assert all(name in done.stdout for name in cli.commands)
+    assert not (home / ".state").exists()
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_each_command_explains_itself(home: Path, command: str) -> None:
+    done = run(home, "help", command)
+    assert done.exit_code == 0 and done.stdout.startswith(f"Usage: director {command}")
+    assert cli.commands[command].help
+
+
+def test_help_of_what_is_no_command_and_wrong_words(home: Path) -> None:
+    assert run(home, "help", "nonsense").exit_code == 4
+    assert run(home, "nonsense").exit_code == 2
+    assert run(home, "load").exit_code == 2
+
+
+def test_avail_lists_newest_first_with_the_hash_that_thespian_knows_it_by(home: Path) -> None:
+    done = run(home, "avail")
+    digests = {
+        path.name: hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        for path in home.glob("*.tls")
+    }
+    assert done.stdout.splitlines() == [
+        f"THESPIAN_DIRECTOR_DIR={home}",
+        f"foo: {home}/foo-2.0.tls    {digests['foo-2.0.tls']}",
+        f"   + {home}/foo-1.0.tls    {digests['foo-1.0.tls']}",
+        f"other: {home}/other.tls    {digests['other.tls']}",
+    ]
+
+
+def test_a_missing_directory_is_told_with_what_to_do(tmp_path: Path) -> None:
+    done = run(tmp_path / "nowhere", "avail")
+    assert done.exit_code == 4 and "THESPIAN_DIRECTOR_DIR" in done.stderr and done.stdout == ""
+
+
+def test_tlsinfo_validates_lists_and_prints(home: Path) -> None:
+    told = run(home, "tlsinfo", "foo-2.0.tls")
+    assert told.stdout.splitlines() == [
+        f'Validated "{home}/foo-2.0.tls" loadable with key {home}/sourcekey_tls.key',
+        "group foo, version 2.0",
+    ]
+    contents = run(home, "tlsinfo", "foo-2.0.tls", "contents").stdout.splitlines()
+    assert contents[-2:] == ["      0  foo/__init__.py", "      6  foo/actor.py"]
+    assert run(home, "tlsinfo", str(home / "foo-2.0.tls"), "foo/actor.py").stdout == "x = 1\n"
+    missing = run(home, "tlsinfo", "foo-2.0.tls", "foo/none.py")
+    assert missing.exit_code == 4 and "contents" in missing.stderr
+    assert run(home, "tlsinfo", "foo-9.tls").exit_code == 4
+
+
+def test_tlsinfo_of_what_is_changed_or_a_strangers_exits_7_and_prints_nothing(home: Path) -> None:
+    data = bytearray((home / "foo-2.0.tls").read_bytes())
+    data[len(data) // 2] ^= 1
+    (home / "foo-3.0.tls").write_bytes(data)
+    (home / "foo-4.0.tls").write_bytes(
+        make_tls(generate_key(2048), "foo", "4.0", TLI, {"foo/__init__.py": ""})
+    )
+    for name in ("foo-3.0.tls", "foo-4.0.tls"):
+        done = run(home, "tlsinfo", name, "contents")
+        assert done.exit_code == 7 and done.stdout == "" and name in done.stderr
+
+
+def test_verbose_tells_each_key_that_was_tried_and_each_that_was_skipped(home: Path) -> None:
+    (home / "bad_tls.key").write_text("nothing")
+    done = run(home, "verbose", "tlsinfo", "foo-2.0.tls")
+    assert "sha256:" in done.stderr and "bad_tls.key" in done.stderr
+    assert "sha256:" not in run(home, "tlsinfo", "foo-2.0.tls").stderr
+
+
+def test_install_places_what_is_valid_and_nothing_else(
+    home: Path, tmp_path: Path, key: SigningKey
+) -> None:
+    good = tmp_path / "foo-3.0.tls"
+    good.write_bytes(make_tls(key, "foo", "3.0", TLI, SOURCES))
+    done = run(home, "install", str(good))
+    assert done.stdout == f"Installed {home}/foo-3.0.tls\n"
+    assert (home / "foo-3.0.tls").read_bytes() == good.read_bytes()
+    renamed = tmp_path / "foo-4.0.tls"
+    renamed.write_bytes(good.read_bytes())
+    before = sorted(home.iterdir())
+    assert run(home, "install", str(renamed)).exit_code == 7
+    assert run(home, "install", str(tmp_path / "none-1.tls")).exit_code == 4
+    assert run(home, "install", str(tmp_path / "no_tls.zip")).exit_code == 1
+    assert sorted(home.iterdir()) == before
+
+
+def test_keygen_writes_a_private_key_that_only_its_owner_reads(home: Path, tmp_path: Path) -> None:
+    name = str(tmp_path / "mine")
+    done = run(home, "keygen", name, "--bits", "2048", env={"THESPIAN_SIGNING_KEY_PASSPHRASE": ""})
+    assert done.exit_code == 0 and "sha256:" in done.stdout
+    private = Path(f"{name}.pem")
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    key = load_signing_key(private.read_bytes(), name="x")
+    assert Path(f"{name}_tls.key").read_bytes() == key.public_pem
+    assert key.public.fingerprint in done.stdout
+
+
+def test_keygen_overwrites_neither_file_and_leaves_no_half_pair(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine_tls.key").write_text("dear")
+    done = run(home, "keygen", str(tmp_path / "mine"))
+    assert done.exit_code == 1 and "mine_tls.key exists" in done.stderr
+    assert (tmp_path / "mine_tls.key").read_text() == "dear"
+    assert not (tmp_path / "mine.pem").exists()
+
+
+def test_keygen_encrypts_with_the_passphrase(home: Path, tmp_path: Path) -> None:
+    env = {"THESPIAN_SIGNING_KEY_PASSPHRASE": "open sesame"}
+    run(home, "keygen", str(tmp_path / "mine"), "--bits", "2048", env=env)
+    pem = (tmp_path / "mine.pem").read_bytes()
+    assert b"ENCRYPTED" in pem
+    assert load_signing_key(pem, name="x", passphrase=b"open sesame")
+
+
+def test_config_shows_values_and_where_they_came_from(home: Path) -> None:
+    (home / "adminport.cfg").write_text("2001\n")
+    (home / "othercaps.cfg").write_text("{ 'Worker': True }")
+    (home / "nonsense.cfg").write_text("1")
+    done = run(home, "config")
+    assert "Admin Port: 2001" in done.stdout and "{'Worker': True}" in done.stdout
+    assert str(home / "adminport.cfg") in done.stdout and "nonsense.cfg" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["config"], ["start"], ["load", "foo"], ["refresh"]])
+def test_settings_that_do_not_read_exit_8_and_start_nothing(home: Path, command: list[str]) -> None:
+    (home / "othercaps.cfg").write_text("{ 'Worker': __import__('os').system('true') }")
+    done = run(home, *command)
+    assert done.exit_code == 8 and "othercaps.cfg:1:" in done.stderr
+    assert not (home / ".state" / "system.json").exists()
+
+
+@pytest.mark.parametrize("command", [["list"], ["shutdown"], ["unload", "00"]])
+def test_commands_that_need_a_system_exit_3(
+    home: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemProcesses, "running", lambda self: False)
+    done = run(home, *command)
+    assert done.exit_code == 3 and "director start" in done.stderr
+
+
+def test_every_command_is_a_click_command_with_a_first_sentence() -> None:
+    for name, command in cli.commands.items():
+        assert isinstance(command, click.Command) and (command.help or "").split(".")[0], name
