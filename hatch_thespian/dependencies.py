@@ -35,8 +35,14 @@ PIP_LIMIT = 600
 _NATIVE = (".so", ".pyd", ".dylib", ".dll")
 #: Of a .dist-info: what tells of this very installation, and would differ from build to build.
 _LOCAL = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"})
-#: pip settings that would send the files elsewhere.
-_MISLEADING = ("PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PIP_REPORT")
+#: pip settings that would send the files elsewhere, or take others than were asked for.
+_MISLEADING = frozenset(
+    f"PIP_{name}"
+    for name in (
+        *("TARGET", "USER", "PREFIX", "ROOT", "DRY_RUN", "REPORT", "NO_DEPS", "REQUIREMENT"),
+        *("PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION", "ABI", "EDITABLE", "NO_BINARY"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,12 @@ def _pip(wanted: Sequence[str], target: Path, root: Path, environ: Mapping[str, 
         raise BuildError(f"{TABLE}.deps: pip took more than {PIP_LIMIT} s.") from None
     if done.returncode:
         told = (done.stderr or done.stdout).strip()
+        if "No module named pip" in told:
+            raise BuildError(
+                f"{TABLE}.deps: there is no pip beside {sys.executable}, which resolves them.",
+                hint="Install it there: python -m ensurepip, or your package manager.",
+                code="no-pip",
+            )
         raise BuildError(
             f"{TABLE}.deps: {', '.join(wanted)} cannot be resolved to pure wheels. pip says:\n{told}\n",
             hint="Only wheels without compiled parts can be bundled by this release.",
@@ -116,13 +128,21 @@ def collect(target: Path, say: Callable[[str], None] = lambda line: None) -> Bun
     """
     distributions, members = [], []
     for info in sorted(target.glob("*.dist-info")):
-        distribution = _describe(info)
-        if canonicalize_name(distribution.name) in EXTERNAL:
-            say(f"{distribution.name} is on every host and is not bundled")
-            continue
+        try:
+            distribution = _describe(info)
+            if canonicalize_name(distribution.name) in EXTERNAL:
+                say(f"{distribution.name} is on every host and is not bundled")
+                continue
+            taken = _members(target, info, distribution)
+        except OSError as problem:
+            raise BuildError(
+                f"{TABLE}.deps: {info.name}: {problem.filename}: {problem.strerror}.",
+                hint="Its wheel is damaged; get it again.",
+                code="deps",
+            ) from None
         say(f"bundled {distribution.name} {distribution.version}")
         distributions.append(distribution)
-        members += _members(target, info, distribution)
+        members += taken
     return Bundle(
         tuple(sorted(distributions, key=lambda one: canonicalize_name(one.name))),
         tuple(sorted(members, key=lambda one: one.name)),

@@ -11,6 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from director.errors import DirectorError
 from hatch_thespian.package import Package, Project, make_package
 from hatch_thespian.signing import HOW, signing_key
+from hatch_thespian.sources import refuse_private_keys
 from hatch_thespian.table import read_table
 
 
@@ -33,10 +34,13 @@ def make(
     table = read_table(told, project_name=metadata.core.raw_name)
     key = signing_key(os.environ, Path(root))
     if key is None:
-        text = f"thespian: {table.group}: no signing key is set, so no .tls was made. {HOW}"
         if must or table.require_key:
+            text = f"{table.group}: no signing key is set, so no .tls can be made. {HOW}"
             raise DirectorError(text, code="no-key")
-        app.display_warning(text)
+        refuse_private_keys(table, Path(root), output=Path(directory))
+        app.display_warning(
+            f"thespian: {table.group}: no signing key is set, so no .tls was made. {HOW}"
+        )
         return None
     project = Project(Path(root), metadata.version, metadata.core.requires_python)
     package = make_package(
@@ -66,6 +70,8 @@ class ThespianBuildHook(BuildHookInterface):
             )
         except DirectorError as problem:
             self.app.abort(f"thespian: {problem}")
+        except OSError as problem:
+            self.app.abort(f"thespian: {problem.filename}: {problem.strerror}.")
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Place the files, once the wheel is there."""

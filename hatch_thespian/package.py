@@ -7,6 +7,7 @@ the TLI names are checked on the syntax tree.
 from __future__ import annotations
 
 import ast
+import codecs
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from director.errors import BuildError, DirectorError, SettingsError
+from director.errors import BuildError, DirectorError
 from director.files import write_atomically
 from director.settings.tli import Tli, parse_tli
 from director.tls.archive import Member, write_archive
@@ -25,8 +26,12 @@ from director.tls.naming import file_name, reserved_names
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
 from hatch_thespian.dependencies import EXTERNAL, Bundle, resolve
+from hatch_thespian.problems import Problems
 from hatch_thespian.sources import Selected, select
 from hatch_thespian.table import TABLE, Table
+
+_MEND = "Mend or exclude it."
+_TLI_HINT = "Mend the TLI or the sources."
 
 
 @dataclass(frozen=True)
@@ -150,19 +155,14 @@ def join(sources: Sequence[Member], bundle: Bundle) -> list[Member]:
 
 def _read(table: Table, root: Path, output: Path) -> tuple[Tli, bytes | None, Selected]:
     """Everything that the project itself must bring; all mistakes in it at once."""
-    problems = []
+    problems = Problems()
     tli, text, selected = Tli(), None, Selected(root, ())
-    try:
+    with problems.kept():
         selected = select(table, root, skip=[output])
         check_sources(selected.members)
-    except BuildError as problem:
-        problems.append(problem)
-    try:
+    with problems.kept():
         tli, text = _tli(table, root)
-    except (BuildError, SettingsError) as other:
-        problems.append(BuildError(other.message, hint=other.hint, code=other.code))
-    if problems:
-        raise BuildError("\n".join(str(one) for one in problems), code=problems[0].code)
+    problems.check()
     return tli, text, selected
 
 
@@ -170,20 +170,19 @@ def check_sources(members: Iterable[Member]) -> None:
     """Every Python file has to be Python; nothing is imported.
 
     Raises:
-        BuildError: all files that are not, with line and column.
+        SeveralProblems: all files that are not, with line and column.
     """
-    problems = []
+    problems = Problems()
     for member in members:
         if member.name.endswith(".py"):
             try:
                 _tree(member)
             except SyntaxError as problem:
                 place = f"{member.name}:{problem.lineno or 1}:{problem.offset or 1}"
-                problems.append(f"{place}: {problem.msg}.")
+                problems.add(f"{place}: {problem.msg}.", hint=_MEND, code="syntax")
             except (ValueError, RecursionError) as problem:
-                problems.append(f"{member.name}: {problem}.")
-    if problems:
-        raise BuildError("\n".join(problems), hint="Mend or exclude them.", code="syntax")
+                problems.add(f"{member.name}: {problem}.", hint=_MEND, code="syntax")
+    problems.check()
 
 
 def _tree(member: Member) -> ast.Module:
@@ -197,12 +196,20 @@ def _tli(table: Table, root: Path) -> tuple[Tli, bytes | None]:
         return Tli(), None
     path = root / table.tli
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8-sig")
+        # A byte order mark is an editor's, not the author's: hosts read the TLI without it.
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        text = data.decode("utf-8")
     except OSError as problem:
-        raise BuildError(f"{TABLE}.tli: {path}: {problem.strerror}.") from None
+        hint = ""
+        if (root / "PKG-INFO").is_file():
+            hint = (
+                "This is an unpacked sdist: see that [tool.hatch.build.targets.sdist] includes it."
+            )
+        raise BuildError(
+            f"{TABLE}.tli: {path}: {problem.strerror}.", hint=hint, code="tli"
+        ) from None
     except UnicodeDecodeError:
-        raise BuildError(f"{TABLE}.tli: {path} is not UTF-8 text.") from None
+        raise BuildError(f"{TABLE}.tli: {path} is not UTF-8 text.", code="tli") from None
     return parse_tli(text, name=table.tli, environ=_AnyEnvironment()), data
 
 
@@ -213,25 +220,30 @@ class _AnyEnvironment(dict[str, str]):
         return True
 
     def __missing__(self, key: str) -> str:
-        return ""
+        return (
+            key  # not empty, and another for each variable: two Roles may come from two variables
+        )
 
 
 def _check_actors(tli: Tli, members: Sequence[Member], file: str) -> None:
     """Each class that the TLI names has to be in a module of the source."""
     by_name = {member.name: member for member in members}
-    problems = []
+    problems = Problems()
     for actor in tli.actors:
         module, _, class_name = actor.class_name.rpartition(".")
         path = module.replace(".", "/")
         found = by_name.get(f"{path}.py") or by_name.get(f"{path}/__init__.py")
+        where = f"{file}: {actor.class_name}"
         if found is None:
-            problems.append(f"{file}: {actor.class_name}: no member {path}.py is selected.")
+            problems.add(
+                f"{where}: no member {path}.py is selected.", hint=_TLI_HINT, code="actors"
+            )
             continue
         names = top_names(_tree(found))
         if class_name not in names and not names & {"*", "__getattr__"}:
-            problems.append(f"{file}: {actor.class_name}: {found.name} defines no {class_name}.")
-    if problems:
-        raise BuildError("\n".join(problems), hint="Mend the TLI or the sources.", code="actors")
+            text = f"{where}: {found.name} defines no {class_name}."
+            problems.add(text, hint=_TLI_HINT, code="actors")
+    problems.check()
 
 
 def top_names(tree: ast.Module) -> set[str]:

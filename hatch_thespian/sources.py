@@ -16,6 +16,7 @@ from pathspec import GitIgnoreSpec
 from director.errors import BuildError
 from director.tls.archive import Member, check_member_name
 from director.tls.keys import contains_private_key
+from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.table import TABLE, Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
@@ -46,68 +47,109 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
         skip: directories that are never looked into (the build's output).
 
     Raises:
-        BuildError: everything that is wrong, with the TOML path or the file.
+        SeveralProblems: everything that is wrong, with the TOML path or the file.
     """
     directory = sources_directory(table, root)
     if not directory.is_dir():
-        raise BuildError(f"{TABLE}.sources-dir: there is no directory {directory}.")
+        raise BuildError(f"{TABLE}.sources-dir: there is no directory {directory}.", code="sources")
     names = sorted(_walk(directory, {path.resolve() for path in skip}))
-    problems = []
+    problems = Problems()
     for number, pattern in enumerate(table.sources):
         spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
         if not pattern.startswith("!") and not any(spec.match_file(name) for name in names):
-            problems.append(
-                f"{TABLE}.sources[{number}]: {pattern!r} matches no file in {directory}."
+            problems.add(
+                f"{TABLE}.sources[{number}]: {pattern!r} matches no file in {directory}.",
+                code="sources",
             )
     wanted = GitIgnoreSpec.from_lines(table.sources)
     unwanted = GitIgnoreSpec.from_lines(table.exclude)
     members = []
     for name in names:
         if wanted.match_file(name) and not unwanted.match_file(name):
-            try:
-                members.append(Member(name, _read(directory, name)))
-            except BuildError as problem:
-                problems.append(str(problem))
+            with problems.kept():
+                members.append(Member(name, read_source(directory, name)))
     if not members and not problems:
-        problems.append(f"{TABLE}.exclude: it leaves no file of those that sources selects.")
-    if problems:
-        raise BuildError("\n".join(problems), code="sources")
+        problems.add(
+            f"{TABLE}.exclude: it leaves no file of those that sources selects.", code="sources"
+        )
+    problems.check()
     return Selected(directory, tuple(members))
 
 
+def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
+    """Stop for a private key among the selected files, and for nothing else.
+
+    A build without a signing key ships no source, so that its other mistakes can wait: ``pip install .`` of an sdist
+    that lacks a file has to work.
+
+    Raises:
+        SeveralProblems: each file that holds one.
+    """
+    try:
+        select(table, root, skip=[output])
+    except SeveralProblems as several:
+        keys = [one for one in several.problems if one.code == "private-key"]
+        if keys:
+            raise SeveralProblems(keys) from None
+    except BuildError:
+        pass  # there is no such directory here
+
+
 def _walk(directory: Path, skip: set[Path]) -> Iterator[str]:
-    """Names, with ``/``, of all files below; not those of hidden directories, environments and caches."""
-    for folder, folders, files in os.walk(directory):
+    """Names, with ``/``, of all files below; not those of hidden directories, environments and caches.
+
+    Links to directories are followed, as hatchling does for the wheel, and rings of them are cut.
+    """
+    above = {directory: frozenset({directory.resolve()})}  # what each directory lies in, really
+    for folder, folders, files in os.walk(directory, followlinks=True):
         here = Path(folder)
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name != "__pycache__"
-            and not (here / name / "pyvenv.cfg").exists()
-            and (here / name).resolve() not in skip
-        ]
+        ancestors = above.pop(here)
+        kept = []
+        for name in folders:
+            real = (here / name).resolve()
+            hidden = name.startswith(".") or name == "__pycache__"
+            ring = real in skip or real in ancestors
+            if not hidden and not ring and not (real / "pyvenv.cfg").exists():
+                above[here / name] = ancestors | {real}
+                kept.append(name)
+        folders[:] = kept
         for name in files:
             if Path(name).suffix not in _BYTE_CODE:
                 yield PurePosixPath((here / name).relative_to(directory)).as_posix()
 
 
-def _read(directory: Path, name: str) -> bytes:
+def read_source(directory: Path, name: str) -> bytes:
+    """The bytes of one file that is to be shipped.
+
+    Args:
+        directory: where member names begin.
+        name: the member's name, with ``/``.
+
+    Raises:
+        BuildError: codes member-name, link, sources, private-key.
+    """
     path = directory / name
     wrong = check_member_name(name)
     if wrong:
-        raise BuildError(f"{path}: its name {wrong}.", hint="Rename it or exclude it.")
+        raise BuildError(
+            f"{path}: its name {wrong}.", hint="Rename it or exclude it.", code="member-name"
+        )
     if not path.resolve().is_relative_to(directory.resolve()):
         raise BuildError(
             f"{path}: it is a link to {path.resolve()}, outside of {directory}.",
             hint="Copy the file, or exclude it.",
+            code="link",
         )
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
-            raise BuildError(f"{path}: it is not a regular file.", hint="Exclude it.")
+            raise BuildError(
+                f"{path}: it is not a regular file.", hint="Exclude it.", code="sources"
+            )
         data = path.read_bytes()
     except OSError as problem:
-        raise BuildError(f"{path}: {problem.strerror}.", hint="Mend or exclude it.") from None
+        raise BuildError(
+            f"{path}: {problem.strerror}.", hint="Mend or exclude it.", code="sources"
+        ) from None
     if contains_private_key(data):
         raise BuildError(
             f"{path}: it holds a private key, which must never be shipped.",

@@ -1,0 +1,197 @@
+"""The pipeline on small projects: what goes in, what is refused, and that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from director.errors import BuildError
+from director.settings.tli import parse_tli
+from director.tls.keys import SigningKey
+from director.tls.verify import Policy, verify
+from hatch_thespian.package import Package, Project, make_package
+from hatch_thespian.problems import SeveralProblems
+from hatch_thespian.table import Table
+from tests.wheels import write_files
+
+ACTOR = "from thespian.actors import Actor\n\nclass Main(Actor):\n    pass\n"
+TLI = "{'Actors': {'app.main.Main': {'OnLoad': {'Role': 'Main'}}}}\n"
+TREE: dict[str, str | bytes] = {"app/__init__.py": "", "app/main.py": ACTOR, "app.tli": TLI}
+
+
+def table(**more: object) -> Table:
+    told: dict[str, object] = {"sources": ("app/**/*.py",), "tli": "app.tli", **more}
+    return Table("app", **told)  # type: ignore[arg-type]
+
+
+def build(root: Path, key: SigningKey, chosen: Table | None = None, **environ: str) -> Package:
+    project = Project(root, "1.2.3", ">=3.11")
+    chosen = chosen or table()
+    return make_package(chosen, project, key, environ, output=root / "dist")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "project", TREE)
+
+
+def test_what_was_built_is_valid_and_tells_all_of_itself(project: Path, key: SigningKey) -> None:
+    package = build(project, key)
+    verdict = verify(
+        package.data, [key.public], Policy(), datetime.now(UTC), file_name="app-1.2.3.tls"
+    )
+    assert verdict.code == "valid" and verdict.manifest is not None and verdict.archive is not None
+    assert verdict.archive.names == (
+        "TLS-INF/manifest.json",
+        "TLS-INF/group.tli",
+        "app/__init__.py",
+        "app/main.py",
+    )
+    manifest = verdict.manifest
+    assert (manifest.group, manifest.version, manifest.requires_python) == (
+        "app",
+        "1.2.3",
+        ">=3.11",
+    )
+    assert manifest.actors == ("app.main.Main",) and manifest.external == ("thespian",)
+    assert verdict.tli == TLI
+
+
+def test_both_files_are_written_and_the_tli_is_the_signed_one(
+    project: Path, key: SigningKey
+) -> None:
+    paths = build(project, key).write(project / "dist")
+    assert [path.name for path in paths] == ["app-1.2.3.tls", "app.tli"]
+    assert paths[1].read_text() == TLI
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("project", "1.2.3"),
+        ("none", None),
+        ("7.1rc2", "7.1rc2"),
+        ("date", "202402291205"),
+    ],
+)
+def test_the_version_is_the_projects_the_dates_a_literal_or_none(
+    project: Path, key: SigningKey, version: str, expected: str | None
+) -> None:
+    package = build(project, key, table(version=version), SOURCE_DATE_EPOCH="1709208300")
+    assert package.version == expected
+    assert package.name == (f"app-{expected}.tls" if expected else "app.tls")
+
+
+def test_a_date_without_source_date_epoch_is_that_of_now(project: Path, key: SigningKey) -> None:
+    before = f"{datetime.now(UTC):%Y%m%d%H%M}"
+    package = build(project, key, table(version="date"))
+    assert before <= (package.version or "") <= f"{datetime.now(UTC):%Y%m%d%H%M}"
+
+
+def test_a_version_that_pep_440_does_not_order_is_warned_of(project: Path, key: SigningKey) -> None:
+    package = build(project, key, table(version="1.0-final_b"))
+    assert "no PEP 440 version" in package.warnings[0]
+
+
+def test_a_source_date_epoch_that_is_no_number_is_told(project: Path, key: SigningKey) -> None:
+    with pytest.raises(BuildError, match="SOURCE_DATE_EPOCH"):
+        build(project, key, SOURCE_DATE_EPOCH="yesterday")
+
+
+def test_the_same_input_gives_the_same_bytes(
+    project: Path, key: SigningKey, tmp_path: Path
+) -> None:
+    first = build(project, key)
+    other = tmp_path / "elsewhere" / "deeper"
+    write_files(other, dict(reversed(TREE.items())))
+    old_mask = os.umask(0o077)
+    try:
+        for number, path in enumerate(sorted(other.rglob("*.py"))):
+            os.utime(path, (number * 1e8, number * 1e8))
+            path.chmod(0o600 if number % 2 else 0o755)
+        assert build(other, key).data == first.data
+    finally:
+        os.umask(old_mask)
+    assert build(other, key, SOURCE_DATE_EPOCH="86400").data != first.data
+
+
+def test_a_byte_order_mark_of_the_tli_does_not_reach_the_host(
+    project: Path, key: SigningKey
+) -> None:
+    (project / "app.tli").write_bytes(b"\xef\xbb\xbf" + TLI.encode())
+    package = build(project, key)
+    verdict = verify(package.data, [key.public], Policy(), datetime.now(UTC))
+    assert verdict.tli == TLI and package.tli == TLI.encode()
+    parse_tli(verdict.tli, name="group.tli", environ={})
+
+
+def test_a_tli_may_use_variables_that_are_not_set_here(project: Path, key: SigningKey) -> None:
+    text = """{'Actors': {
+        'app.main.Main': {'OnLoad': {'Role': os.environ['A_ROLE'], 'Message': os.getenv('B')}},
+        'app.main.Actor': {'OnLoad': {'Role': os.environ['B_ROLE']}}}}"""
+    (project / "app.tli").write_text(text)
+    assert build(project, key).tli == text.encode()
+
+
+def test_mistakes_in_sources_and_tli_are_told_at_once(project: Path, key: SigningKey) -> None:
+    write_files(project, {"app/bad.py": "def f(:\n", "app/worse.py": b"x = '\xff'\n"})
+    (project / "app.tli").write_text("{'Actors': {}, 'AutoUnlod': True}")
+    with pytest.raises(SeveralProblems) as caught:
+        build(project, key)
+    assert caught.value.codes == ("syntax", "syntax", "settings")
+    assert "app/bad.py:1:7: " in str(caught.value)
+    assert "app.tli:1:16: the key 'AutoUnlod' is not known here" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("app.main.Gone", "defines no Gone"),
+        ("app.gone.Main", "no member app/gone.py"),
+        ("app.Main", "app/__init__.py defines no Main"),
+    ],
+)
+def test_a_class_that_the_tli_names_must_be_there(
+    project: Path, key: SigningKey, path: str, words: str
+) -> None:
+    (project / "app.tli").write_text(f"{{'Actors': {{{path!r}: {{}}}}}}")
+    with pytest.raises(BuildError, match=words):
+        build(project, key)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("calendar.py", "calendar"), ("thespian/x.py", "thespian"), ("director/x.py", "director")],
+)
+def test_a_member_that_takes_a_name_of_the_hosts_is_refused(
+    project: Path, key: SigningKey, file: str, name: str
+) -> None:
+    write_files(project, {file: ""})
+    with pytest.raises(BuildError, match=f"top-level name {name}"):
+        build(project, key, table(sources=("**/*.py",)))
+
+
+def test_a_missing_tli_is_told_and_in_an_unpacked_sdist_with_the_remedy(
+    project: Path, key: SigningKey
+) -> None:
+    (project / "app.tli").unlink()
+    with pytest.raises(BuildError, match=r"tli: .*No such file"):
+        build(project, key)
+    (project / "PKG-INFO").write_text("")
+    with pytest.raises(BuildError, match="unpacked sdist"):
+        build(project, key)
+
+
+def test_a_tli_that_the_table_does_not_name_is_warned_of(project: Path, key: SigningKey) -> None:
+    package = build(project, key, table(tli=None))
+    assert package.tli is None and "starts no actor" in package.warnings[0]
+    assert [path.name for path in package.write(project / "dist")] == ["app-1.2.3.tls"]
+
+
+def test_a_source_of_another_python_is_built_with_a_warning(project: Path, key: SigningKey) -> None:
+    package = make_package(table(), Project(project, "1", ">=4"), key, {}, output=project / "dist")
+    assert "resolved for this Python" in package.warnings[0]

@@ -1,0 +1,247 @@
+"""Real builds by hatch, build and pip: what each leaves, and what stops it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from director import demo
+from director.tls.keys import SigningKey
+from director.tls.verify import Policy, Verdict, verify
+from tests.wheels import make_wheel, write_files
+
+pytestmark = pytest.mark.system
+
+BOTH = ["farm-1.0.tls", "farm.tli"]
+ALL = ["farm-1.0-py3-none-any.whl", "farm-1.0.tar.gz", *sorted(BOTH)]
+PROJECT = {
+    "pyproject.toml": """
+        [build-system]
+        requires = ["hatchling", "hatch-thespian"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "farm"
+        version = "1.0"
+        requires-python = ">=3.11"
+
+        [tool.hatch.build.hooks.thespian]
+        sources = ["farm/**/*.py"]
+        deps = ["scales>=1"]
+        tli = "farm.tli"
+        """,
+    "farm/__init__.py": "",
+    "farm/cow.py": """
+        import scales
+        from thespian.actors import Actor
+
+        class Cow(Actor):
+            pass
+        """,
+    "farm.tli": "{'Actors': {'farm.cow.Cow': {'OnLoad': {'Role': 'Cow'}}}}",
+}
+
+
+class Builder:
+    """A project beside a key, the plugin's own wheel, and what its ``deps`` name."""
+
+    def __init__(self, home: Path, shared: Path, key: SigningKey) -> None:
+        self.project = write_files(home / "project", PROJECT)
+        self.dist = self.project / "dist"
+        self.key = key
+        (home / "sourcekey.pem").write_bytes(key.private_pem(None))
+        self.environ = demo.build_environment(home, shared / "wheels")
+        self.environ["HATCH_DATA_DIR"] = str(shared / "hatch")
+        self.no_key = {k: v for k, v in self.environ.items() if not k.startswith("THESPIAN_")}
+
+    def run(
+        self, *command: str, at: Path | None = None, environ: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=at or self.project,
+            env=environ or self.environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def build(self, *command: str, **more: dict[str, str]) -> list[str]:
+        done = self.run(*command, **more)  # type: ignore[arg-type]
+        assert done.returncode == 0, done.stdout + done.stderr
+        return self.made()
+
+    def made(self) -> list[str]:
+        return sorted(path.name for path in self.dist.iterdir()) if self.dist.is_dir() else []
+
+    def verdict(self) -> Verdict:
+        data = (self.dist / "farm-1.0.tls").read_bytes()
+        return verify(
+            data, [self.key.public], Policy(), datetime.now(UTC), file_name="farm-1.0.tls"
+        )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of the plugin and of a dependency, and hatch's environments, for all tests here."""
+    folder = tmp_path_factory.mktemp("shared")
+    demo.plugin_wheel(folder / "wheels")
+    make_wheel(folder / "wheels", "scales", "1.5", requires=["weights"])
+    make_wheel(folder / "wheels", "weights", "0.3")
+    return folder
+
+
+@pytest.fixture
+def builder(tmp_path: Path, shared: Path, key: SigningKey) -> Iterator[Builder]:
+    made = Builder(tmp_path, shared, key)
+    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("hatch-thespian-*"))
+    yield made
+    left = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("hatch-thespian-*")) - before
+    assert not left, "a private directory was left behind"
+
+
+HATCH = [demo.find_hatch()]
+PLAIN = [sys.executable, "-m", "build", "--no-isolation"]
+
+
+def test_hatch_build_leaves_wheel_sdist_tls_and_tli(builder: Builder) -> None:
+    assert builder.build(*HATCH, "build") == ALL
+    verdict = builder.verdict()
+    assert verdict.code == "valid" and verdict.archive is not None and verdict.manifest is not None
+    told = [(one.name, one.version) for one in verdict.manifest.bundled]
+    assert told == [("scales", "1.5"), ("weights", "0.3")]
+    assert {"scales.py", "weights.py", "farm/cow.py"} < set(verdict.archive.names)
+
+
+def test_the_target_tls_makes_them_alone_with_the_same_bytes(builder: Builder) -> None:
+    builder.build(*HATCH, "build", "-t", "wheel")
+    beside_the_wheel = (builder.dist / "farm-1.0.tls").read_bytes()
+    shutil.rmtree(builder.dist)
+    assert builder.build(*HATCH, "build", "-t", "tls") == sorted(BOTH)
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == beside_the_wheel
+
+
+def test_python_m_build_makes_the_wheel_from_the_sdist_in_an_environment_of_its_own(
+    builder: Builder,
+) -> None:
+    assert builder.build(sys.executable, "-m", "build") == ALL
+    assert builder.verdict().code == "valid"
+
+
+def test_an_unpacked_sdist_builds_the_same_bytes(builder: Builder, tmp_path: Path) -> None:
+    builder.build(*PLAIN)
+    data = (builder.dist / "farm-1.0.tls").read_bytes()
+    with tarfile.open(builder.dist / "farm-1.0.tar.gz") as sdist:
+        sdist.extractall(tmp_path / "unpacked", filter="data")
+    builder.project = tmp_path / "unpacked" / "farm-1.0"
+    builder.dist = builder.project / "dist"
+    assert builder.build(*PLAIN, "--wheel") == [ALL[0], *sorted(BOTH)]
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == data
+
+
+def test_without_a_key_the_wheel_is_built_and_a_warning_says_what_was_not(
+    builder: Builder,
+) -> None:
+    done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    assert done.returncode == 0 and builder.made() == [ALL[0]]
+    told = done.stdout + done.stderr
+    assert "no signing key is set, so no .tls was made" in told and "director keygen" in told
+
+
+def test_pip_installs_a_checkout_without_a_key(builder: Builder, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
+    target = tmp_path / "target"
+    builder.build(*command, "--target", str(target), ".", environ=builder.no_key)
+    assert (target / "farm/cow.py").is_file() and builder.made() == []
+
+
+@pytest.mark.parametrize("case", ["unusable", "target", "required"])
+def test_a_key_that_is_unusable_or_required_stops_the_build_and_leaves_nothing(
+    builder: Builder, case: str
+) -> None:
+    command, environ = [*PLAIN, "--wheel"], builder.no_key
+    if case == "unusable":
+        environ = {**environ, "THESPIAN_SIGNING_KEY": "-----BEGIN NONSENSE-----"}
+    elif case == "target":
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "tls"]
+    else:
+        toml = builder.project / "pyproject.toml"
+        toml.write_text(toml.read_text() + "require-key = true\n")
+    done = builder.run(*command, environ=environ)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and builder.made() == []
+    assert ("not a private key" in told) if case == "unusable" else ("no signing key" in told)
+    assert "NONSENSE" not in told
+
+
+def test_a_private_key_among_the_sources_stops_the_build_even_without_a_signing_key(
+    builder: Builder,
+) -> None:
+    (builder.project / "farm/oops.py").write_bytes(b"KEY = '''" + builder.key.private_pem(None))
+    done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and "private key" in told and builder.made() == []
+
+
+def test_mistakes_in_the_table_are_told_in_one_go_without_our_traceback(builder: Builder) -> None:
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text() + 'vesion = "date"\nexclude = [3]\n')
+    done = builder.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel")
+    told = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in told
+    path = "tool.hatch.build.hooks.thespian"
+    assert f"{path}.vesion" in told and f"{path}.exclude[0]" in told
+    assert builder.made() == []
+
+
+def test_sdist_and_editable_are_left_alone(builder: Builder, tmp_path: Path) -> None:
+    broken = {**builder.no_key, "THESPIAN_SIGNING_KEY": "unusable"}
+    assert builder.build(*PLAIN, "--sdist", environ=broken) == [ALL[1]]
+    shutil.rmtree(builder.dist)
+    toml = builder.project / "pyproject.toml"  # a plain .pth, without hatchling's further dependency
+    toml.write_text(toml.read_text() + '[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
+    target = tmp_path / "target"
+    builder.build(*command, "--target", str(target), "--editable", ".", environ=broken)
+    assert builder.made() == []
+
+
+def test_a_dependency_that_no_wheel_provides_is_told_in_pips_words(builder: Builder) -> None:
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text().replace("scales>=1", "scales>=99"))
+    environ = {**builder.environ, "PIP_NO_INDEX": "1"}
+    done = builder.run(*PLAIN, "--wheel", environ=environ)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and builder.made() == []
+    assert "scales>=99 cannot be resolved" in told and "No matching distribution" in told
+
+
+def test_misleading_pip_settings_of_the_user_change_nothing(
+    builder: Builder, tmp_path: Path
+) -> None:
+    misleading = {"PIP_TARGET": str(tmp_path / "else"), "PIP_NO_DEPS": "1", "PIP_USER": "1"}
+    environ = {**builder.environ, **misleading, "PIP_NO_INDEX": "1"}
+    builder.build(*PLAIN, "--wheel", environ=environ)
+    manifest = builder.verdict().manifest
+    assert manifest is not None and len(manifest.bundled) == 2
+    assert not (tmp_path / "else").exists()
+
+
+def test_the_examples_table_is_the_one_that_the_readme_teaches() -> None:
+    told = tomllib.loads((demo.example() / "pyproject.toml").read_text())
+    assert set(told["tool"]["hatch"]["build"]["hooks"]["thespian"]) <= {
+        "group",
+        "sources",
+        "deps",
+        "tli",
+    }
