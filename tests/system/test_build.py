@@ -208,7 +208,9 @@ def test_sdist_and_editable_are_left_alone(builder: Builder, tmp_path: Path) -> 
     broken = {**builder.no_key, "THESPIAN_SIGNING_KEY": "unusable"}
     assert builder.build(*PLAIN, "--sdist", environ=broken) == [ALL[1]]
     shutil.rmtree(builder.dist)
-    toml = builder.project / "pyproject.toml"  # a plain .pth, without hatchling's further dependency
+    toml = (
+        builder.project / "pyproject.toml"
+    )  # a plain .pth, without hatchling's further dependency
     toml.write_text(toml.read_text() + '[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     target = tmp_path / "target"
