@@ -1,197 +1,203 @@
-"""Requirements → resolved distributions → members: what a source brings along.
+"""Requirements → resolved distributions: what a source brings along, as pip resolves it, once.
 
-pip resolves them, once, into a private directory: what happens to be installed in the build environment is never
-bundled. Members are taken by each distribution's RECORD, with its metadata and licences, so that
-``importlib.metadata`` finds them on the host too. Only pure wheels (``…-none-any``) are taken.
+pip puts wheels of everything into a private directory: what happens to be installed in the build environment is never
+bundled. Where it took a wheel with compiled parts, the pure wheel of the same version is taken instead, if it exists.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import io
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from email.parser import BytesHeaderParser
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from director.errors import BuildError
-from director.tls.archive import Member
-from director.tls.manifest import Distribution
-from hatch_thespian.table import TABLE
+from hatch_thespian.distributions import EXTERNAL, Bundle, Dist, apply_native, bundle, reach
+from hatch_thespian.problems import Problems
+from hatch_thespian.signing import without_keys
+from hatch_thespian.table import TABLE, is_path
+from hatch_thespian.wheels import read_wheel
 
-#: Expected on every host, never bundled.
-EXTERNAL = ("thespian",)
 #: Seconds that pip may take.
 PIP_LIMIT = 600
-_NATIVE = (".so", ".pyd", ".dylib", ".dll")
-#: Of a .dist-info: what tells of this very installation, and would differ from build to build.
-_LOCAL = frozenset({"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"})
 #: pip settings that would send the files elsewhere, or take others than were asked for.
 _MISLEADING = frozenset(
     f"PIP_{name}"
     for name in (
         *("TARGET", "USER", "PREFIX", "ROOT", "DRY_RUN", "REPORT", "NO_DEPS", "REQUIREMENT"),
         *("PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION", "ABI", "EDITABLE", "NO_BINARY"),
+        *("WHEEL_DIR", "DEST", "DESTINATION_DIRECTORY"),
     )
 )
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """Resolved distributions and their members, both sorted by name."""
+class Wanted:
+    """What a table wants to bring along.
 
-    distributions: tuple[Distribution, ...] = ()
-    members: tuple[Member, ...] = ()
+    ``deps`` are PEP 508 requirements or paths of wheels, ``external`` requirements, ``native`` the policies by key.
+    ``place`` is the table's TOML path.
+    """
+
+    deps: Sequence[str]
+    external: Sequence[str] = ()
+    native: Mapping[str, str] = field(default_factory=dict)
+    place: str = TABLE
 
 
 def resolve(
-    deps: Sequence[str], root: Path, environ: Mapping[str, str], say: Callable[[str], None]
+    wanted: Wanted, root: Path, environ: Mapping[str, str], say: Callable[[str], None]
 ) -> Bundle:
     """Resolve and fetch requirements with everything they need.
 
     Args:
-        deps: PEP 508 requirements.
-        root: the project; pip runs there.
+        wanted: what the table says.
+        root: the project; relative paths begin there.
         environ: pip's environment (indexes, proxies).
-        say: told what is bundled.
+        say: told what is bundled, and what is not.
 
     Raises:
-        BuildError: pip's own words, or the distribution at fault.
+        BuildError: pip's own words, or each distribution at fault.
     """
-    wanted = []
-    for text in deps:
-        if canonicalize_name(Requirement(text).name) in EXTERNAL:
-            say(f"{text} is on every host and is not bundled")
-        else:
-            wanted.append(text)
-    if not wanted:
-        return Bundle()
-    with tempfile.TemporaryDirectory(prefix="hatch-thespian-") as folder:
-        target = Path(folder) / "deps"
-        _pip(wanted, target, root, environ)
-        return collect(target, say)
-
-
-def _pip(wanted: Sequence[str], target: Path, root: Path, environ: Mapping[str, str]) -> None:
-    command = [
-        *(sys.executable, "-P", "-m", "pip", "install", "--target", str(target)),
-        *("--only-binary=:all:", "--platform", "any", "--no-compile", "--no-input", "--quiet"),
-        *("--disable-pip-version-check", "--no-warn-script-location", "--no-warn-conflicts"),
-        "--",
-        *wanted,
+    roots, arguments = _requested(wanted, root)
+    outside = [
+        Requirement(f"{one.name}{one.specifier}")
+        for one in map(Requirement, wanted.external)
+        if one.marker is None or one.marker.evaluate({"extra": ""})
     ]
-    environment = {k: v for k, v in environ.items() if k not in _MISLEADING}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PIP_LIMIT,
-            check=False,
+    told = tuple(sorted({*EXTERNAL, *map(str, outside)}))
+    if not arguments:
+        return Bundle(external=told)
+    with tempfile.TemporaryDirectory(prefix="hatch-thespian-") as folder:
+        pip = Pip(Path(folder), root, environ, wanted.place)
+        known = {one.key: one for one in pip.wheels(arguments)}
+        reached = reach(known, roots, [one.name for one in outside])
+        kept = {key: known[key] for key in reached.why}
+        kept |= pip.pure_instead([one for one in kept.values() if not one.pure])
+    problems = Problems()
+    for key, way in reached.missing.items():
+        problems.add(
+            f"{wanted.place}.deps: {' → '.join(way)} needs {key}, which pip did not bring.",
+            code="deps",
         )
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"{TABLE}.deps: pip took more than {PIP_LIMIT} s.") from None
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip()
-        if "No module named pip" in told:
+    finished = []
+    for key, dist in kept.items():
+        way = reached.why[key]
+        finished.append(apply_native(dist, wanted.native, way, problems, f"{wanted.place}.native"))
+        say(f"bundled {dist.name} {dist.version} ({' → '.join(way)})")
+    for name in reached.external:
+        say(f"{name} is expected on the host and is not bundled")
+    problems.check()
+    return bundle(finished, reached.why, told)
+
+
+def _requested(wanted: Wanted, root: Path) -> tuple[list[Requirement], list[str]]:
+    """The requirements to start from, and how pip is asked for them."""
+    roots, arguments = [], []
+    problems = Problems()
+    for number, text in enumerate(wanted.deps):
+        place = f"{wanted.place}.deps[{number}]"
+        if is_path(text):
+            path = root / text
+            try:
+                name = parse_wheel_filename(path.name)[0]
+            except ValueError as problem:
+                problems.add(f"{place}: {problem}.", code="deps")
+                continue
+            roots.append(Requirement(name))
+        else:
+            roots.append(requirement := Requirement(text))
+            if canonicalize_name(requirement.name) in EXTERNAL:
+                continue
+            if requirement.url is None or "://" in requirement.url:
+                arguments.append(text)
+                continue
+            path = root / requirement.url.removeprefix("file:")
+        if not path.exists():
+            problems.add(f"{place}: there is no {path}.", code="deps")
+        arguments.append(_as_url(roots[-1], path))
+    problems.check()
+    return roots, arguments
+
+
+def _as_url(requirement: Requirement, path: Path) -> str:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    return f"{requirement.name}{extras} @ {path.resolve().as_uri()}{marker}"
+
+
+class Pip:
+    """pip, as it is run here: by this Python, in the project, with the user's indexes and no other setting.
+
+    Args:
+        folder: a private directory for wheels.
+        root: the project.
+        environ: pip's environment.
+        place: the table's TOML path, for messages.
+    """
+
+    def __init__(self, folder: Path, root: Path, environ: Mapping[str, str], place: str) -> None:
+        self.folder = folder
+        self.root = root
+        self.environ = {k: v for k, v in without_keys(environ).items() if k not in _MISLEADING}
+        self.place = place
+
+    def wheels(self, arguments: Sequence[str]) -> list[Dist]:
+        """Wheels of these requirements and of everything they need."""
+        target = self.folder / "wheels"
+        done = self._run("wheel", "--only-binary=:all:", "--wheel-dir", target, "--", *arguments)
+        if done.returncode:
+            told = (done.stderr or done.stdout).strip()
             raise BuildError(
-                f"{TABLE}.deps: there is no pip beside {sys.executable}, which resolves them.",
+                f"{self.place}.deps: {', '.join(arguments)} cannot be resolved. pip says:\n{told}\n",
+                hint="Only what has a wheel can be bundled; wheels of your own: PIP_FIND_LINKS.",
+                code="deps",
+            )
+        return [read_wheel(path) for path in sorted(target.glob("*.whl"))]
+
+    def pure_instead(self, native: Sequence[Dist]) -> dict[str, Dist]:
+        """Pure wheels of the same versions, of those that have one."""
+        found: dict[str, Dist] = {}
+        for dist in native:
+            target = self.folder / "pure" / dist.key
+            options = ("--no-deps", "--only-binary=:all:", "--platform", "any")
+            wanted = f"{dist.name}=={dist.version}"
+            self._run("download", *options, "--dest", target, "--", wanted)
+            for path in sorted(target.glob("*.whl")):
+                pure = read_wheel(path)
+                if pure.pure:
+                    found[dist.key] = pure
+        return found
+
+    def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [
+            *(sys.executable, "-P", "-m", "pip", words[0], "--no-input", "--quiet"),
+            *("--disable-pip-version-check", *map(str, words[1:])),
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.root,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PIP_LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            text = f"{self.place}.deps: pip took more than {PIP_LIMIT} s."
+            raise BuildError(text, code="deps") from None
+        if done.returncode and "No module named pip" in done.stderr:
+            raise BuildError(
+                f"{self.place}.deps: there is no pip beside {sys.executable}, which resolves them.",
                 hint="Install it there: python -m ensurepip, or your package manager.",
                 code="no-pip",
             )
-        raise BuildError(
-            f"{TABLE}.deps: {', '.join(wanted)} cannot be resolved to pure wheels. pip says:\n{told}\n",
-            hint="Only wheels without compiled parts can be bundled by this release.",
-            code="deps",
-        )
-
-
-def collect(target: Path, say: Callable[[str], None] = lambda line: None) -> Bundle:
-    """The distributions that lie in a directory, and their members by RECORD.
-
-    Args:
-        target: what ``pip install --target`` filled.
-        say: told each distribution.
-    """
-    distributions, members = [], []
-    for info in sorted(target.glob("*.dist-info")):
-        try:
-            distribution = _describe(info)
-            if canonicalize_name(distribution.name) in EXTERNAL:
-                say(f"{distribution.name} is on every host and is not bundled")
-                continue
-            taken = _members(target, info, distribution)
-        except OSError as problem:
-            raise BuildError(
-                f"{TABLE}.deps: {info.name}: {problem.filename}: {problem.strerror}.",
-                hint="Its wheel is damaged; get it again.",
-                code="deps",
-            ) from None
-        say(f"bundled {distribution.name} {distribution.version}")
-        distributions.append(distribution)
-        members += taken
-    return Bundle(
-        tuple(sorted(distributions, key=lambda one: canonicalize_name(one.name))),
-        tuple(sorted(members, key=lambda one: one.name)),
-    )
-
-
-def _describe(info: Path) -> Distribution:
-    told = BytesHeaderParser().parsebytes((info / "METADATA").read_bytes())
-    licence = told.get("License-Expression") or told.get("License") or ""
-    if not licence or "\n" in licence:  # some put the whole text there
-        classifiers = [
-            str(line).rpartition("::")[2].strip()
-            for line in told.get_all("Classifier", [])
-            if str(line).startswith("License ::")
-        ]
-        licence = " AND ".join(sorted(classifiers)) or "unknown"
-    return Distribution(str(told["Name"]), str(told["Version"]), str(licence))
-
-
-def _members(target: Path, info: Path, distribution: Distribution) -> list[Member]:
-    taken = []
-    record = (info / "RECORD").read_text(encoding="utf-8")
-    for row in csv.reader(io.StringIO(record)):
-        name = row[0].replace(os.sep, "/")
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or path.suffix in {".pyc", ".pyo"}:
-            continue  # console scripts and byte code are the host's business
-        if path.parts[0] == "bin" and not (target / "bin" / "__init__.py").exists():
-            continue
-        if path.parts[0] == info.name and path.name in _LOCAL and len(path.parts) == 2:
-            continue
-        if path.suffix in _NATIVE:
-            raise BuildError(
-                f"{TABLE}.deps: {distribution.name} {distribution.version} has a compiled part, {name}.",
-                hint="Only distributions of pure Python can be bundled by this release.",
-                code="native",
-            )
-        taken.append(Member(name, (target / name).read_bytes()))
-    taken.append(_record(info.name, taken))
-    return taken
-
-
-def _record(info: str, members: Sequence[Member]) -> Member:
-    """A RECORD of exactly what is bundled (PEP 376, PEP 627)."""
-    name = f"{info}/RECORD"
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    for member in sorted(members, key=lambda one: one.name):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(member.data).digest()).rstrip(b"=")
-        writer.writerow([member.name, f"sha256={digest.decode()}", len(member.data)])
-    writer.writerow([name, "", ""])
-    return Member(name, stream.getvalue().encode())
+        return done

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,71 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from director.errors import DirectorError
 from hatch_thespian.package import Package, Project, make_package
+from hatch_thespian.problems import Problems
+from hatch_thespian.progress import Steps
 from hatch_thespian.signing import HOW, signing_key
 from hatch_thespian.sources import refuse_private_keys
-from hatch_thespian.table import read_table
+from hatch_thespian.table import Table, read_tables
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Where a build tool's messages go: a line a file, a line a step, and what should be known."""
+
+    detail: Callable[[str], None]
+    info: Callable[[str], None]
+    warning: Callable[[str], None]
 
 
 def make(
-    metadata: Any, root: str, told: dict[str, Any], directory: str, app: Any, *, must: bool
-) -> Package | None:
-    """Read the table and make the package, in hatch's surroundings.
+    tables: Sequence[Table],
+    project: Project,
+    environ: Mapping[str, str],
+    voice: Voice,
+    *,
+    output: Path,
+    must: bool,
+) -> list[Package]:
+    """Make the package of each group.
+
+    Args:
+        tables: the checked tables.
+        project: whose they are.
+        environ: the key, SOURCE_DATE_EPOCH, CI's variables, and what pip needs.
+        voice: where words go.
+        output: where the build puts its results.
+        must: without a key the build stops; else a warning says so and nothing is made.
+
+    Raises:
+        DirectorError: what is wrong, in all groups.
+    """
+    key = signing_key(environ, project.root, warn=lambda line: voice.warning(f"thespian: {line}"))
+    names = ", ".join(table.group for table in tables)
+    if key is None:
+        if must or any(table.require_key for table in tables):
+            text = f"{names}: no signing key is set, so no .tls can be made. {HOW}"
+            raise DirectorError(text, code="no-key")
+        for table in tables:
+            refuse_private_keys(table, project.root, output=output)
+        voice.warning(f"thespian: {names}: no signing key is set, so no .tls was made. {HOW}")
+        return []
+    packages = []
+    problems = Problems()
+    for table in tables:
+        steps = Steps(voice.detail, voice.info, f"thespian: {table.group}: ")
+        with problems.kept():
+            packages.append(make_package(table, project, key, environ, output=output, steps=steps))
+    problems.check()
+    for package in packages:
+        for warning in package.warnings:
+            voice.warning(f"thespian: {package.group}: {warning}")
+    return packages
+
+
+def make_with_hatch(
+    metadata: Any, root: str, told: Mapping[str, Any], directory: str, app: Any, *, must: bool
+) -> list[Package]:
+    """Read hatch's table and make the packages.
 
     Args:
         metadata: hatchling's ProjectMetadata.
@@ -26,29 +85,20 @@ def make(
         told: the hook's table.
         directory: where the build puts its results.
         app: hatchling's application, for messages.
-        must: without a key the build stops; else a warning says so and None is returned.
+        must: as for `make`.
 
     Raises:
         DirectorError: what is wrong.
     """
-    table = read_table(told, project_name=metadata.core.raw_name)
-    key = signing_key(os.environ, Path(root))
-    if key is None:
-        if must or table.require_key:
-            text = f"{table.group}: no signing key is set, so no .tls can be made. {HOW}"
-            raise DirectorError(text, code="no-key")
-        refuse_private_keys(table, Path(root), output=Path(directory))
-        app.display_warning(
-            f"thespian: {table.group}: no signing key is set, so no .tls was made. {HOW}"
-        )
-        return None
+    tables = read_tables(told, project_name=metadata.core.raw_name)
     project = Project(Path(root), metadata.version, metadata.core.requires_python)
-    package = make_package(
-        table, project, key, os.environ, output=Path(directory), say=app.display_debug
-    )
-    for warning in package.warnings:
-        app.display_warning(f"thespian: {table.group}: {warning}")
-    return package
+    voice = Voice(app.display_debug, app.display_info, app.display_warning)
+    return make(tables, project, os.environ, voice, output=Path(directory), must=must)
+
+
+def hooks_only(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
+    """Whether hatchling was told to run hooks alone, in which case it finalizes nothing."""
+    return environ.get("HATCH_BUILD_HOOKS_ONLY") in {"1", "true"} or "--hooks-only" in arguments
 
 
 class ThespianBuildHook(BuildHookInterface):
@@ -58,28 +108,29 @@ class ThespianBuildHook(BuildHookInterface):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._package: Package | None = None
+        self._packages: list[Package] = []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the source, before the wheel, so that a mistake leaves neither."""
+        """Make the sources, before the wheel, so that a mistake leaves neither."""
         if self.target_name != "wheel" or version != "standard":
             return
         try:
-            self._package = make(
+            self._packages = make_with_hatch(
                 self.metadata, self.root, self.config, self.directory, self.app, must=False
             )
         except DirectorError as problem:
             self.app.abort(f"thespian: {problem}")
         except OSError as problem:
             self.app.abort(f"thespian: {problem.filename}: {problem.strerror}.")
+        if hooks_only(os.environ, sys.argv):
+            self.finalize(version, build_data, "")
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Place the files, once the wheel is there."""
-        if self._package is None:
-            return
         try:
-            for path in self._package.write(Path(self.directory)):
-                self.app.display_info(str(path))
+            for package in self._packages:
+                for path in package.write(Path(self.directory)):
+                    self.app.display_info(str(path))
         except OSError as problem:
             self.app.abort(f"thespian: {problem.filename}: {problem.strerror}.")
-        self._package = None
+        self._packages = []

@@ -1,16 +1,12 @@
-"""The pipeline: select → resolve → describe → archive → sign.
+"""The pipeline: select → resolve → describe → archive → check → sign.
 
-What lives here is their order and what must fit together. No source is imported: syntax and the classes that
-the TLI names are checked on the syntax tree.
+What lives here is their order. No source is imported in this process: the check runs in one of its own.
 """
 
 from __future__ import annotations
 
-import ast
 import codecs
-import itertools
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +17,21 @@ from director.settings.tli import Tli, parse_tli
 from director.tls.archive import Member, write_archive
 from director.tls.container import seal
 from director.tls.keys import SigningKey
-from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, describe
-from director.tls.naming import file_name, reserved_names
+from director.tls.manifest import MANIFEST_NAME, SBOM_NAME, TLI_NAME, Manifest, describe
+from director.tls.naming import file_name
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
-from hatch_thespian.dependencies import EXTERNAL, Bundle, resolve
+from hatch_thespian.check import check_archive
+from hatch_thespian.dependencies import Wanted, resolve
+from hatch_thespian.distributions import Bundle
+from hatch_thespian.literal import literal
+from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
+from hatch_thespian.progress import Steps
+from hatch_thespian.provenance import provenance
+from hatch_thespian.sbom import sbom
 from hatch_thespian.sources import Selected, select
-from hatch_thespian.table import TABLE, Table
-
-_MEND = "Mend or exclude it."
-_TLI_HINT = "Mend the TLI or the sources."
+from hatch_thespian.table import Table
 
 
 @dataclass(frozen=True)
@@ -72,36 +72,95 @@ def make_package(
     environ: Mapping[str, str],
     *,
     output: Path,
-    say: Callable[[str], None] = lambda line: None,
+    steps: Steps | None = None,
 ) -> Package:
-    """Make a signed source.
+    """Make a signed source from a table.
 
     Args:
         table: the checked table.
         project: whose table it is.
         key: what signs.
-        environ: SOURCE_DATE_EPOCH, and what pip needs.
+        environ: SOURCE_DATE_EPOCH, CI's variables, and what pip needs.
         output: the build's output directory, which is no source.
-        say: told each file added and each step.
+        steps: where its words go.
 
     Raises:
-        BuildError: what is wrong with the sources, the TLI or the dependencies; nothing was written.
+        SeveralProblems: what is wrong with the sources, the TLI or the dependencies; nothing was written.
     """
+    steps = steps or Steps()
+    problems = Problems()
     epoch = source_date_epoch(environ)
-    version = version_of(table, project, epoch)
-    tli, tli_text, selected = _read(table, project.root, output)
-    for member in selected.members:
-        say(f"added {member.name} ({len(member.data)} bytes)")
-    bundle = resolve(table.deps, project.root, environ, say)
-    members = join(selected.members, bundle)
-    _check_actors(tli, members, table.tli or "")
-    data = _signed(table, project, key, version, epoch, tli, tli_text, members, bundle)
-    name = file_name(table.group, version)
-    warned = _check_result(data, key, name)
-    say(f"signed {name} with {key.public.fingerprint}")
-    return Package(
-        table.group, version, name, data, tli_text, (*warned, *_warnings(table, project, version))
+    selected, bundle, tli, tli_data = Selected(project.root, ()), Bundle(), Tli(), None
+    with problems.kept():
+        selected = select(table, project.root, skip=[output])
+    with problems.kept():
+        tli, tli_data = _tli(table, project.root)
+    sound = not problems
+    with problems.kept():
+        bundle = _bundle(table, project.root, environ, steps)
+    parts = Parts(
+        group=table.group,
+        version=version_of(table.version, project.version, epoch),
+        requires_python=project.requires_python,
+        sources=selected.members,
+        why=selected.why,
+        tli=tli,
+        tli_data=tli_data,
+        tli_name=table.tli or f"{table.path}.tli",
+        bundle=bundle,
+        native=table.native.get("*", "refuse"),
+        place=table.path,
     )
+    check_parts(parts, problems, complete=sound and bool(bundle.distributions or not table.deps))
+    problems.check()
+    warnings = []
+    if tli_data is None and (project.root / f"{table.group}.tli").is_file():
+        warnings.append(
+            f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
+            "the group starts no actor."
+        )
+    return finish(parts, key, environ, steps=steps, warnings=warnings)
+
+
+def finish(
+    parts: Parts,
+    key: SigningKey,
+    environ: Mapping[str, str],
+    *,
+    steps: Steps,
+    warnings: list[str] | None = None,
+) -> Package:
+    """Describe, archive, check and sign parts that fit together.
+
+    Args:
+        parts: checked by `hatch_thespian.parts.check_parts`.
+        key: what signs.
+        environ: SOURCE_DATE_EPOCH and CI's variables; what the check's process sees, without the key.
+        steps: where words go.
+        warnings: told already.
+
+    Raises:
+        BuildError: an actor does not import from the archive, or a host would not accept it.
+    """
+    told = list(warnings or [])
+    name = file_name(parts.group, parts.version)
+    for size, member, why in parts.listing():
+        steps.detail(f"added {member} ({size} bytes): {why}")
+    with steps.step("archiving") as step:
+        archive = _archive(parts, key, environ)
+        step.told = f"archived {len(parts.members)} members, {len(archive):,} bytes"
+    actors = [actor.class_name for actor in parts.tli.actors]
+    if actors:
+        with steps.step("checking") as step:
+            told += check_archive(archive, actors, parts.bundle.external, environ)
+            step.told = f"checked that {len(actors)} actors import from it"
+    with steps.step("signing") as step:
+        data = seal(archive, key)
+        told += _check_result(data, key, name)
+        step.told = f"signed {name} with {key.public.fingerprint}"
+    if parts.version is not None and not is_pep440(parts.version):
+        told.append(f"{parts.version} is no PEP 440 version; it is ordered by its leading numbers.")
+    return Package(parts.group, parts.version, name, data, parts.tli_data, tuple(told))
 
 
 def source_date_epoch(environ: Mapping[str, str]) -> int | None:
@@ -109,108 +168,50 @@ def source_date_epoch(environ: Mapping[str, str]) -> int | None:
     text = environ.get("SOURCE_DATE_EPOCH", "").strip()
     if not text:
         return None
-    if not text.isdecimal() or len(text) > 12:
+    if not text.isdecimal() or len(text) > 11:  # up to the year 5138: datetime ends at 9999
         raise BuildError(
-            f"SOURCE_DATE_EPOCH is {text!r}, not a number of seconds.", hint="Mend or unset it."
+            f"SOURCE_DATE_EPOCH is {text!r}, not a number of seconds.",
+            hint="Mend or unset it.",
+            code="epoch",
         )
     return int(text)
 
 
-def version_of(table: Table, project: Project, epoch: int | None) -> str | None:
-    """The version of the source, as the table wants it; None for none."""
-    if table.version == "none":
+def version_of(wanted: str, project_version: str, epoch: int | None) -> str | None:
+    """The version of the source: ``none``, ``project``, ``date`` (UTC), or the one that is given."""
+    if wanted == "none":
         return None
-    if table.version == "project":
-        return project.version
-    if table.version == "date":
+    if wanted == "project":
+        return project_version
+    if wanted == "date":
         moment = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(epoch, UTC)
         return moment.strftime("%Y%m%d%H%M")
-    return table.version
+    return wanted
 
 
-def join(sources: Sequence[Member], bundle: Bundle) -> list[Member]:
-    """All members, sorted by name; two of one name are an error."""
-    taken = {member.name for member in sources}
-    both = sorted(taken & {member.name for member in bundle.members})
-    if both:
-        raise BuildError(
-            f"{TABLE}.sources and {TABLE}.deps both bring {', '.join(both[:5])}.",
-            hint="Exclude it from the sources, or leave the dependency out.",
-            code="collision",
-        )
-    members = sorted([*sources, *bundle.members], key=lambda one: one.name)
-    doubled = {a.name for a, b in itertools.pairwise(members) if a.name == b.name}
-    if doubled:
-        raise BuildError(f"{TABLE}.deps: two distributions bring {', '.join(sorted(doubled)[:5])}.")
-    reserved = reserved_names(member.name for member in members)
-    reserved += tuple(m.name for m in members if m.name.casefold().startswith("tls-inf/"))
-    if reserved:
-        raise BuildError(
-            f"A source cannot bring the top-level name {', '.join(reserved)}: it is the host's own.",
-            hint="Rename it, put it into a package, or exclude it.",
-            code="reserved-name",
-        )
-    return members
+def read_tli(path: Path, *, name: str, place: str) -> tuple[Tli, bytes]:
+    """A TLI file, checked, and the bytes that are shipped of it.
 
-
-def _read(table: Table, root: Path, output: Path) -> tuple[Tli, bytes | None, Selected]:
-    """Everything that the project itself must bring; all mistakes in it at once."""
-    problems = Problems()
-    tli, text, selected = Tli(), None, Selected(root, ())
-    with problems.kept():
-        selected = select(table, root, skip=[output])
-        check_sources(selected.members)
-    with problems.kept():
-        tli, text = _tli(table, root)
-    problems.check()
-    return tli, text, selected
-
-
-def check_sources(members: Iterable[Member]) -> None:
-    """Every Python file has to be Python; nothing is imported.
+    Args:
+        name: what people know it by. place: what names it, for messages.
 
     Raises:
-        SeveralProblems: all files that are not, with line and column.
+        BuildError, SettingsError: it is missing or does not read.
     """
-    problems = Problems()
-    for member in members:
-        if member.name.endswith(".py"):
-            try:
-                _tree(member)
-            except SyntaxError as problem:
-                place = f"{member.name}:{problem.lineno or 1}:{problem.offset or 1}"
-                problems.add(f"{place}: {problem.msg}.", hint=_MEND, code="syntax")
-            except (ValueError, RecursionError) as problem:
-                problems.add(f"{member.name}: {problem}.", hint=_MEND, code="syntax")
-    problems.check()
-
-
-def _tree(member: Member) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(member.data, filename=member.name)
-
-
-def _tli(table: Table, root: Path) -> tuple[Tli, bytes | None]:
-    if table.tli is None:
-        return Tli(), None
-    path = root / table.tli
     try:
         # A byte order mark is an editor's, not the author's: hosts read the TLI without it.
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         text = data.decode("utf-8")
     except OSError as problem:
         hint = ""
-        if (root / "PKG-INFO").is_file():
+        if (path.parent / "PKG-INFO").is_file():
             hint = (
                 "This is an unpacked sdist: see that [tool.hatch.build.targets.sdist] includes it."
             )
-        raise BuildError(
-            f"{TABLE}.tli: {path}: {problem.strerror}.", hint=hint, code="tli"
-        ) from None
+        raise BuildError(f"{place}: {path}: {problem.strerror}.", hint=hint, code="tli") from None
     except UnicodeDecodeError:
-        raise BuildError(f"{TABLE}.tli: {path} is not UTF-8 text.", code="tli") from None
-    return parse_tli(text, name=table.tli, environ=_AnyEnvironment()), data
+        raise BuildError(f"{place}: {path} is not UTF-8 text.", code="tli") from None
+    return parse_tli(text, name=name, environ=_AnyEnvironment()), data
 
 
 class _AnyEnvironment(dict[str, str]):
@@ -220,81 +221,60 @@ class _AnyEnvironment(dict[str, str]):
         return True
 
     def __missing__(self, key: str) -> str:
-        return (
-            key  # not empty, and another for each variable: two Roles may come from two variables
-        )
+        # Not empty, and another for each variable: two Roles may come from two variables.
+        return key
 
 
-def _check_actors(tli: Tli, members: Sequence[Member], file: str) -> None:
-    """Each class that the TLI names has to be in a module of the source."""
-    by_name = {member.name: member for member in members}
-    problems = Problems()
-    for actor in tli.actors:
-        module, _, class_name = actor.class_name.rpartition(".")
-        path = module.replace(".", "/")
-        found = by_name.get(f"{path}.py") or by_name.get(f"{path}/__init__.py")
-        where = f"{file}: {actor.class_name}"
-        if found is None:
-            problems.add(
-                f"{where}: no member {path}.py is selected.", hint=_TLI_HINT, code="actors"
-            )
-            continue
-        names = top_names(_tree(found))
-        if class_name not in names and not names & {"*", "__getattr__"}:
-            text = f"{where}: {found.name} defines no {class_name}."
-            problems.add(text, hint=_TLI_HINT, code="actors")
-    problems.check()
+def _tli(table: Table, root: Path) -> tuple[Tli, bytes | None]:
+    place = f"{table.path}.tli"
+    if table.inline_tli is not None:
+        text = literal(table.inline_tli)
+        return parse_tli(text, name=place, environ=_AnyEnvironment()), text.encode()
+    if table.tli is None:
+        return Tli(), None
+    return read_tli(root / table.tli, name=table.tli, place=place)
 
 
-def top_names(tree: ast.Module) -> set[str]:
-    """The names that a module may define at its top level; ``*`` where another module decides."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
-                found.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found |= {alias.asname or alias.name.partition(".")[0] for alias in names}
-            case ast.Name(id=name, ctx=ast.Store()):
-                found.add(name)
-    return found
+def _bundle(table: Table, root: Path, environ: Mapping[str, str], steps: Steps) -> Bundle:
+    wanted = Wanted(table.deps, table.external, table.native, table.path)
+    if not table.deps:
+        return resolve(wanted, root, environ, steps.detail)
+    with steps.step("resolving") as step:
+        bundle = resolve(wanted, root, environ, steps.detail)
+        step.told = f"resolved {len(bundle.distributions)} distributions"
+    return bundle
 
 
-def _signed(
-    table: Table,
-    project: Project,
-    key: SigningKey,
-    version: str | None,
-    epoch: int | None,
-    tli: Tli,
-    tli_text: bytes | None,
-    members: Sequence[Member],
-    bundle: Bundle,
-) -> bytes:
-    described = ([Member(TLI_NAME, tli_text)] if tli_text is not None else []) + list(members)
+def _archive(parts: Parts, key: SigningKey, environ: Mapping[str, str]) -> bytes:
+    epoch = source_date_epoch(environ)
+    described = [] if parts.tli_data is None else [Member(TLI_NAME, parts.tli_data)]
+    described.append(Member(SBOM_NAME, sbom(parts.group, parts.version, parts.bundle, epoch)))
+    described += parts.members
+    built = provenance(environ)
     created = None
     if epoch is not None:
         created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     manifest = Manifest(
-        group=table.group,
-        version=version,
+        group=parts.group,
+        version=parts.version,
         created=created,
-        requires_python=project.requires_python,
-        tags=("py3-none-any",),
+        requires_python=parts.requires_python,
+        tags=parts.tags,
         key_fingerprint=key.public.fingerprint,
         key_algorithm=key.public.algorithm,
         members=describe(described),
-        bundled=bundle.distributions,
-        external=EXTERNAL,
-        actors=tuple(actor.class_name for actor in tli.actors),
+        bundled=parts.bundle.described,
+        external=parts.bundle.external,
+        actors=tuple(actor.class_name for actor in parts.tli.actors),
+        builder=built.builder,
+        commit=built.commit,
+        pipeline=built.pipeline,
     )
+    members = [Member(MANIFEST_NAME, manifest.to_bytes()), *described]
     try:
-        archive = write_archive(
-            [Member(MANIFEST_NAME, manifest.to_bytes()), *described], epoch=epoch
-        )
+        return write_archive(members, epoch=epoch)
     except DirectorError as problem:
         raise BuildError(str(problem), code=problem.code) from None
-    return seal(archive, key)
 
 
 def _check_result(data: bytes, key: SigningKey, name: str) -> list[str]:
@@ -302,18 +282,8 @@ def _check_result(data: bytes, key: SigningKey, name: str) -> list[str]:
     verdict = verify(data, [key.public], Policy(), datetime.now(UTC), file_name=name)
     if verdict.code == "requires-python":
         return [f"The dependencies were resolved for this Python. {verdict.message}"]
+    if verdict.code in {"tags", "external"}:
+        return []  # decided by what this machine has; the hosts are others
     if not verdict.valid:
         raise BuildError(f"{name} would not be accepted by a host: {verdict.message}")
     return []
-
-
-def _warnings(table: Table, project: Project, version: str | None) -> list[str]:
-    told = []
-    if version is not None and not is_pep440(version):
-        told.append(f"{version} is no PEP 440 version; it is ordered by its leading numbers.")
-    if table.tli is None and (project.root / f"{table.group}.tli").is_file():
-        told.append(
-            f"{table.group}.tli is not signed, since {TABLE}.tli does not name it; "
-            "the group starts no actor."
-        )
-    return told

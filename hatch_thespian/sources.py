@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
@@ -17,7 +17,7 @@ from director.errors import BuildError
 from director.tls.archive import Member, check_member_name
 from director.tls.keys import contains_private_key
 from hatch_thespian.problems import Problems, SeveralProblems
-from hatch_thespian.table import TABLE, Table
+from hatch_thespian.table import Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
 _BYTE_CODE = {".pyc", ".pyo"}
@@ -25,10 +25,11 @@ _BYTE_CODE = {".pyc", ".pyo"}
 
 @dataclass(frozen=True)
 class Selected:
-    """The members of a source, sorted by name, and the directory that their names begin in."""
+    """The members of a source, sorted by name, the directory that their names begin in, and what selected each."""
 
     directory: Path
     members: tuple[Member, ...]
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def sources_directory(table: Table, root: Path) -> Path:
@@ -51,16 +52,21 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
     """
     directory = sources_directory(table, root)
     if not directory.is_dir():
-        raise BuildError(f"{TABLE}.sources-dir: there is no directory {directory}.", code="sources")
+        raise BuildError(
+            f"{table.path}.sources-dir: there is no directory {directory}.", code="sources"
+        )
     names = sorted(_walk(directory, {path.resolve() for path in skip}))
     problems = Problems()
+    why: dict[str, str] = {}
     for number, pattern in enumerate(table.sources):
+        place = f"{table.path}.sources[{number}]"
         spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
-        if not pattern.startswith("!") and not any(spec.match_file(name) for name in names):
-            problems.add(
-                f"{TABLE}.sources[{number}]: {pattern!r} matches no file in {directory}.",
-                code="sources",
-            )
+        matched = (
+            [] if pattern.startswith("!") else [name for name in names if spec.match_file(name)]
+        )
+        why |= dict.fromkeys(matched, f"{place} {pattern}")
+        if not matched and not pattern.startswith("!"):
+            problems.add(f"{place}: {pattern!r} matches no file in {directory}.", code="sources")
     wanted = GitIgnoreSpec.from_lines(table.sources)
     unwanted = GitIgnoreSpec.from_lines(table.exclude)
     members = []
@@ -70,10 +76,11 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
                 members.append(Member(name, read_source(directory, name)))
     if not members and not problems:
         problems.add(
-            f"{TABLE}.exclude: it leaves no file of those that sources selects.", code="sources"
+            f"{table.path}.exclude: it leaves no file of those that sources selects.",
+            code="sources",
         )
     problems.check()
-    return Selected(directory, tuple(members))
+    return Selected(directory, tuple(members), why)
 
 
 def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:

@@ -7,21 +7,29 @@ business of `hatch_thespian.sources` and `hatch_thespian.dependencies`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from pathspec import GitIgnoreSpec
 
-from director.errors import BuildError, DirectorError
+from director.errors import BuildError, DirectorError, SettingsError
+from director.settings.tli import tli_from_definition
 from director.tls.naming import check_group, normalise_group
 from director.tls.version import check_version
 
 #: Where the table stands.
 TABLE = "tool.hatch.build.hooks.thespian"
-KEYS = ("group", "sources", "exclude", "sources-dir", "tli", "version", "deps", "require-key")
+KEYS = (
+    *("group", "sources", "exclude", "sources-dir", "tli", "version", "deps", "external", "native"),
+    *("require-key", "groups"),
+)
+#: What is done with a distribution that has compiled parts and no pure wheel.
+POLICIES = ("refuse", "strip", "allow")
 #: Keys of hatch itself that may stand in any hook's table.
 _HATCH_KEYS = frozenset(
     {
@@ -31,8 +39,6 @@ _HATCH_KEYS = frozenset(
         "enable-by-default",
     }
 )
-#: Keys of the design that this release does not know yet.
-_LATER = frozenset({"external", "native", "groups"})
 
 
 class TableError(BuildError):
@@ -55,8 +61,10 @@ class Table:
     """What is to be packaged.
 
     ``sources`` and ``exclude`` are gitignore patterns rooted at ``sources_dir`` (relative to the project, with ``/``;
-    None: ``src`` where that is a directory, else the project). ``tli`` is a file of the project. ``version`` is
-    ``project``, ``date``, ``none`` or the version itself. ``deps`` are PEP 508 requirements.
+    None: ``src`` where that is a directory, else the project). ``tli`` is a file of the project, ``inline_tli`` the
+    same written as a table. ``version`` is ``project``, ``date``, ``none`` or the version itself. ``deps`` are PEP 508
+    requirements or paths of wheels; ``external`` requirements that hosts are expected to have. ``native`` gives the
+    policy of each distribution, ``*`` standing for all others. ``path`` is where the table stands, for messages.
     """
 
     group: str
@@ -67,10 +75,64 @@ class Table:
     version: str = "project"
     deps: tuple[str, ...] = ()
     require_key: bool = False
+    external: tuple[str, ...] = ()
+    native: Mapping[str, str] = field(default_factory=dict)
+    inline_tli: Mapping[str, Any] | None = None
+    path: str = TABLE
+
+
+def read_tables(
+    told: Mapping[str, Any], *, project_name: str, path: str = TABLE
+) -> tuple[Table, ...]:
+    """Check the table; one of several groups (``groups.NAME``) gives one each.
+
+    Args:
+        told: the table as TOML gives it.
+        project_name: the project's name, the group's where the table names none.
+        path: where the table stands, for messages.
+
+    Raises:
+        TableError: everything that is wrong, in all groups.
+    """
+    if "groups" not in told:
+        return (read_table(told, project_name=project_name, path=path),)
+    reader = _Reader(told, path)
+    reader.known()
+    required = reader.flag("require-key")
+    for key in told:
+        if key in KEYS and key not in {"groups", "require-key"}:
+            reader.wrong(key, "with groups it stands in the table of each group")
+    groups = told["groups"]
+    if not isinstance(groups, dict) or not groups:
+        reader.wrong("groups", "it has to be a table with a table for each group")
+        groups = {}
+    tables = []
+    for name, inner in groups.items():
+        place = f"{path}.groups.{name}"
+        if not isinstance(inner, dict) or {"group", "groups"} & set(inner):
+            reader.problems.append(
+                f"{place}: it has to be a table, without group: {name} is the group"
+            )
+            continue
+        try:
+            one = read_table(
+                {"require-key": required, **inner, "group": name}, project_name=name, path=place
+            )
+            tables.append(one)
+        except TableError as problem:
+            reader.problems += problem.problems
+    folded: dict[str, str] = {}
+    for name in groups:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            reader.wrong(f"groups.{name}", f"it differs from {other} only by case")
+    if reader.problems:
+        raise TableError(reader.problems)
+    return tuple(tables)
 
 
 def read_table(told: Mapping[str, Any], *, project_name: str, path: str = TABLE) -> Table:
-    """Check the table.
+    """Check the table of one group.
 
     Args:
         told: the table as TOML gives it.
@@ -82,19 +144,29 @@ def read_table(told: Mapping[str, Any], *, project_name: str, path: str = TABLE)
     """
     reader = _Reader(told, path)
     reader.known()
+    inline = isinstance(told.get("tli"), dict)
     table = Table(
         group=reader.group(project_name),
         sources=reader.patterns("sources", required=True),
         exclude=reader.patterns("exclude"),
         sources_dir=reader.place("sources-dir"),
-        tli=reader.place("tli"),
+        tli=None if inline else reader.place("tli"),
         version=reader.version(),
-        deps=reader.requirements(),
+        deps=reader.requirements("deps", paths=True),
         require_key=reader.flag("require-key"),
+        external=reader.requirements("external"),
+        native=reader.native(),
+        inline_tli=reader.definition() if inline else None,
+        path=path,
     )
     if reader.problems:
         raise TableError(reader.problems)
     return table
+
+
+def is_path(dep: str) -> bool:
+    """Whether an item of ``deps`` is the path of a wheel, and no requirement."""
+    return dep.endswith(".whl") and "@" not in dep
 
 
 class _Reader:
@@ -108,9 +180,7 @@ class _Reader:
 
     def known(self) -> None:
         for key in self.told:
-            if key in _LATER:
-                self.wrong(key, "this release does not support it yet; remove it")
-            elif key not in KEYS and key not in _HATCH_KEYS:
+            if key not in KEYS and key not in _HATCH_KEYS:
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
                 self.wrong(key, f"there is no such key; {hint}")
@@ -162,9 +232,6 @@ class _Reader:
         return tuple(good)
 
     def place(self, key: str) -> str | None:
-        if isinstance(self.told.get(key), dict):
-            self.wrong(key, "this release takes the name of a file only, not a table")
-            return None
         value = self.text(key)
         if value is None:
             return None
@@ -180,17 +247,40 @@ class _Reader:
             self.check("version", check_version, version)
         return version
 
-    def requirements(self) -> tuple[str, ...]:
+    def requirements(self, key: str, *, paths: bool = False) -> tuple[str, ...]:
         good = []
-        for place, text in self.texts("deps"):
+        for place, text in self.texts(key):
             try:
-                Requirement(text)
+                if not (paths and is_path(text)):
+                    Requirement(text)
             except InvalidRequirement as problem:
                 reason = str(problem).partition("\n")[0]
                 self.wrong(place, f"{text!r} is no requirement (PEP 508): {reason}")
                 continue
             good.append(text)
         return tuple(good)
+
+    def native(self) -> dict[str, str]:
+        value = self.told.get("native", {})
+        told = {"*": value} if isinstance(value, str) else value
+        if not isinstance(told, dict):
+            self.wrong("native", f"it has to be a text or a table, not {value!r}")
+            return {}
+        for name, policy in told.items():
+            if policy not in POLICIES:
+                place = "native" if isinstance(value, str) else f"native.{name}"
+                self.wrong(place, f"it has to be one of {', '.join(POLICIES)}, not {policy!r}")
+        return {name if name == "*" else canonicalize_name(name): told[name] for name in told}
+
+    def definition(self) -> Mapping[str, Any]:
+        value: dict[str, Any] = self.told["tli"]
+        try:
+            tli_from_definition(value)
+        except SettingsError as problem:
+            self.problems.append(str(problem).replace("definition", f"{self.path}.tli", 1))
+        for place, kind in _not_python(value, f"{self.path}.tli"):
+            self.problems.append(f"{place}: a {kind} cannot stand in a TLI")
+        return value
 
     def flag(self, key: str) -> bool:
         value = self.told.get(key, False)
@@ -203,3 +293,17 @@ class _Reader:
             function(value)
         except DirectorError as problem:
             self.wrong(key, str(problem))
+
+
+def _not_python(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """What TOML has and a Python literal has not: dates and times, nan and inf."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_python(item, f"{place}.{key}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _not_python(item, f"{place}[{number}]")
+    elif not isinstance(value, (str, int, float)):
+        yield place, type(value).__name__
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield place, str(value)

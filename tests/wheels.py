@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import textwrap
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ def make_wheel(
         f"Version: {version}",
         *metadata,
         *(f"Requires-Dist: {one}" for one in requires),
+        *(f"Provides-Extra: {one}" for one in re.findall(r"extra == '(\w+)'", " ".join(requires))),
     ]
     content[f"{info}/METADATA"] = ("\n".join(lines) + "\n").encode()
     pure = str(tag.endswith("none-any")).lower()

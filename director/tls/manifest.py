@@ -16,8 +16,11 @@ from director.tls.archive import Member
 
 MANIFEST_NAME = "TLS-INF/manifest.json"
 TLI_NAME = "TLS-INF/group.tli"
+SBOM_NAME = "TLS-INF/sbom.cdx.json"
 FORMAT = "hatch-thespian-manifest-1"
 _LARGEST = 64 << 20
+#: Keys that a manifest of this format may lack.
+_OPTIONAL = frozenset({"builder", "commit", "pipeline"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,9 @@ class Manifest:
     """What the signature binds beside the members' bytes.
 
     ``created`` is RFC 3339 UTC or None (builds without SOURCE_DATE_EPOCH are dateless, so that they
-    are reproducible); ``requires_python`` a PEP 440 specifier set; ``tags`` as in a wheel's name.
+    are reproducible); ``requires_python`` a PEP 440 specifier set. ``tags`` are compressed tag sets as in a wheel's
+    name, and a host has to support each of them. ``external`` are the requirements that a host has to meet. ``builder``
+    names the tool and its version, ``commit`` and ``pipeline`` where CI made it; each may be absent.
     """
 
     group: str
@@ -57,10 +62,18 @@ class Manifest:
     bundled: tuple[Distribution, ...]
     external: tuple[str, ...]
     actors: tuple[str, ...]
+    builder: str | None = None
+    commit: str | None = None
+    pipeline: str | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, UTF-8, a newline at the end."""
-        text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1)
+        told = {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None or name not in _OPTIONAL
+        }
+        text = json.dumps({"format": FORMAT, **told}, sort_keys=True, indent=1)
         return text.encode() + b"\n"
 
     @classmethod
@@ -80,13 +93,16 @@ class Manifest:
             _wrong("it is not strict JSON")
         if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
             _wrong(f"its format is not {FORMAT}")
-        if set(told) != set(cls.__dataclass_fields__):
+        known = set(cls.__dataclass_fields__)
+        if not known - _OPTIONAL <= set(told) <= known:
             _wrong("it has other keys than its format")
         for name in ("group", "requires_python", "key_fingerprint", "key_algorithm"):
             _text(told[name], name)
         for name in ("version", "created"):
             if told[name] is not None:
                 _text(told[name], name)
+        for name in _OPTIONAL & set(told):
+            _text(told[name], name)
         for name in ("tags", "external", "actors"):
             told[name] = tuple(_text(item, name) for item in _items(told[name], name))
         told["members"] = tuple(

@@ -71,7 +71,8 @@ def top_level_names(members: Iterable[str]) -> tuple[str, ...]:
     names = set()
     for member in members:
         first, slash, _ = member.partition("/")
-        name = first if slash else first.partition(".")[0] if first.endswith(".py") else ""
+        module = first.endswith((".py", ".so", ".pyd"))
+        name = first if slash else first.partition(".")[0] if module else ""
         if name.isidentifier():
             names.add(name)
     return tuple(sorted(names))

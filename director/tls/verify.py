@@ -7,12 +7,16 @@ the name and the host. Nothing behind the signature is looked at before it is va
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag, parse_tag, sys_tags
+from packaging.version import InvalidVersion
 
 from director.errors import DirectorError, NotValidated
 from director.tls.archive import Archive, Limits, read_archive
@@ -20,6 +24,16 @@ from director.tls.container import open_envelope
 from director.tls.keys import PublicKey
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, MemberRecord
 from director.tls.naming import reserved_names, split_file_name
+
+_LONGEST_TAGS = 500
+
+
+def installed_version(name: str) -> str | None:
+    """The version of a distribution that is installed beside this director, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,10 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     require_manifest: bool = False
     python_version: str = field(default_factory=platform.python_version)
+    #: Tags that this host supports; None: those of this very Python.
+    tags: frozenset[Tag] | None = None
+    #: The version of a distribution that this host has, or None.
+    installed: Callable[[str], str | None] = installed_version
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,8 @@ def verify(
             code = "valid-unmanifested"
         else:
             _check_binding(manifest, key, policy, file_name)
+            _check_tags(manifest, policy)
+            _check_external(manifest, policy)
             code = "valid"
         _check_names(archive)
     except DirectorError as problem:
@@ -190,3 +210,52 @@ def _check_binding(
             hint="Build it for this Python, or run the director with another.",
             code="requires-python",
         )
+
+
+def _check_tags(manifest: Manifest, policy: Policy) -> None:
+    """Each tag set has to hold a tag that this host supports: compiled parts run nowhere else."""
+    needed = [tags for tags in manifest.tags if not tags.endswith("-none-any")]
+    if not needed:
+        return
+    supported = policy.tags if policy.tags is not None else frozenset(sys_tags())
+    for tags in needed:
+        try:
+            fits = len(tags) < _LONGEST_TAGS and bool(parse_tag(tags) & supported)
+        except ValueError:
+            raise NotValidated(f"Its tag {tags!r} does not read.", code="manifest") from None
+        if not fits:
+            raise NotValidated(
+                f"It has compiled parts for {tags}, which this host cannot run.",
+                hint="Build it on a machine like this host, or without compiled parts.",
+                code="tags",
+            )
+
+
+def _check_external(manifest: Manifest, policy: Policy) -> None:
+    """Every distribution that it expects on the host has to be there, in a version that fits."""
+    lacking = []
+    for text in manifest.external:
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            wanted = None
+        if wanted is None or wanted.marker is not None or wanted.url is not None:
+            raise NotValidated(f"Its external {text!r} does not read.", code="manifest")
+        found = policy.installed(wanted.name)
+        if found is None:
+            lacking.append(text)
+        elif not _fits(wanted, found):
+            lacking.append(f"{text} (it has {found})")
+    if lacking:
+        raise NotValidated(
+            f"It expects on this host: {', '.join(lacking)}.",
+            hint="Install that beside the director, or bundle it (deps).",
+            code="external",
+        )
+
+
+def _fits(wanted: Requirement, found: str) -> bool:
+    try:
+        return wanted.specifier.contains(found, prereleases=True)
+    except InvalidVersion:  # a distributor's own way of counting: only "any version" fits
+        return not wanted.specifier

@@ -47,6 +47,7 @@ def test_what_was_built_is_valid_and_tells_all_of_itself(project: Path, key: Sig
     assert verdict.archive.names == (
         "TLS-INF/manifest.json",
         "TLS-INF/group.tli",
+        "TLS-INF/sbom.cdx.json",
         "app/__init__.py",
         "app/main.py",
     )
@@ -142,7 +143,7 @@ def test_mistakes_in_sources_and_tli_are_told_at_once(project: Path, key: Signin
     (project / "app.tli").write_text("{'Actors': {}, 'AutoUnlod': True}")
     with pytest.raises(SeveralProblems) as caught:
         build(project, key)
-    assert caught.value.codes == ("syntax", "syntax", "settings")
+    assert caught.value.codes == ("settings", "syntax", "syntax")
     assert "app/bad.py:1:7: " in str(caught.value)
     assert "app.tli:1:16: the key 'AutoUnlod' is not known here" in str(caught.value)
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from director.errors import KeyProblem
 from director.tls.keys import SigningKey
-from hatch_thespian.signing import FILE, PASSPHRASE, TEXT, signing_key
+from hatch_thespian import signing
+from hatch_thespian.signing import FILE, MIN_BITS, PASSPHRASE, TEXT, without_keys
+
+
+def signing_key(
+    environ: Mapping[str, str], root: Path, told: list[str] | None = None
+) -> SigningKey | None:
+    return signing.signing_key(environ, root, warn=([] if told is None else told).append)
 
 
 def test_none_set_is_none_and_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
@@ -50,3 +59,45 @@ def test_a_key_that_is_set_but_unusable_is_an_error_without_key_material(
         signing_key(environ, tmp_path)
     assert pem[60:90] not in str(caught.value)
     assert FILE in str(caught.value) or TEXT in str(caught.value)
+
+
+def test_the_guides_1024_bits_are_refused_with_the_remedy_and_allowed_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "k.pem").write_bytes(openssl("genrsa", "1024"))
+    with pytest.raises(KeyProblem) as caught:
+        signing_key({FILE: "k.pem"}, tmp_path)
+    assert caught.value.code == "key-weak" and f"{MIN_BITS}=1024" in str(caught.value)
+    told: list[str] = []
+    key = signing_key({FILE: "k.pem", MIN_BITS: "1024"}, tmp_path, told)
+    assert key is not None and key.public.bits == 1024 and "stronger" in told[0]
+    assert signing_key({TEXT: openssl("genrsa", "2048").decode()}, tmp_path, told) is not None
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("text", ["512", "4096", "many", "-1024", "\u0661\u0660\u0662\u0664x"])
+def test_the_floor_can_be_set_from_1024_to_2048_only(tmp_path: Path, text: str) -> None:
+    pem = openssl("genrsa", "2048").decode()
+    with pytest.raises(KeyProblem, match=MIN_BITS):
+        signing_key({TEXT: pem, MIN_BITS: text}, tmp_path)
+
+
+def test_openssls_pkcs1_and_pkcs8_keys_both_sign(tmp_path: Path) -> None:
+    pkcs1 = openssl("genrsa", "-traditional", "2048")
+    assert b"BEGIN RSA PRIVATE KEY" in pkcs1
+    pkcs8 = openssl("pkcs8", "-topk8", "-nocrypt", stdin=pkcs1)
+    assert b"BEGIN PRIVATE KEY" in pkcs8
+    keys = [signing_key({TEXT: pem.decode()}, tmp_path) for pem in (pkcs1, pkcs8)]
+    assert keys[0] is not None and keys[1] is not None
+    assert keys[0].public.fingerprint == keys[1].public.fingerprint
+
+
+def test_other_programs_do_not_get_the_key() -> None:
+    environ = {TEXT: "a", FILE: "b", PASSPHRASE: "c", MIN_BITS: "1024", "PATH": "/bin"}
+    assert without_keys(environ) == {MIN_BITS: "1024", "PATH": "/bin"}
+
+
+def openssl(*words: str, stdin: bytes = b"") -> bytes:
+    """What the guide (2.3.2) makes keys with."""
+    done = subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=True)
+    return done.stdout

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.tags import Tag, sys_tags
 
 from director.tls.archive import Limits, Member, write_archive
 from director.tls.container import seal
@@ -182,6 +183,12 @@ def told(key: SigningKey, **changes: Any) -> bytes:
     "changes",
     [
         {"format": "hatch-thespian-manifest-2"},
+        {"builder": 3},
+        {"commit": None},
+        {"external": ["not a requirement"]},
+        {"external": ["x; python_version > '3'"]},
+        {"external": ["x @ https://example.org/x.whl"]},
+        {"tags": ["cp311"]},
         {"format": KeyError},
         {"group": 3},
         {"group": KeyError},
@@ -263,3 +270,60 @@ def test_no_change_of_a_file_is_valid_and_none_raises(
         "drop": whole[:place] + whole[place + 1 :],
     }[kind]
     assert changed == whole or not decide(changed, [key.public]).valid
+
+
+def test_who_built_it_may_be_told_or_not(key: SigningKey) -> None:
+    told = manifest(key, builder="b 1", commit="c0ffee", pipeline="https://ci.example/1")
+    assert Manifest.from_bytes(told.to_bytes()) == told
+    assert b"builder" not in manifest(key).to_bytes()
+
+
+TAGS = frozenset({Tag("cp311", "cp311", "linux_x86_64"), Tag("py3", "none", "any")})
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        (("py3-none-any",), "valid"),
+        (("cp311-cp311-linux_x86_64",), "valid"),
+        (("cp310.cp311-cp311-manylinux1_x86_64.linux_x86_64", "py3-none-any"), "valid"),
+        (("cp311-cp311-linux_x86_64", "cp311-cp311-win_amd64"), "tags"),
+        (("cp312-cp312-linux_x86_64",), "tags"),
+        (("py3-none-" + "x." * 300 + "any",), "tags"),
+    ],
+)
+def test_a_host_has_to_support_each_of_the_tags(
+    key: SigningKey, tags: tuple[str, ...], code: str
+) -> None:
+    data = signed(key, manifest(key, tags=tags).to_bytes())
+    verdict = decide(data, [key.public], Policy(tags=TAGS))
+    assert verdict.code == code and verdict.exit_status == (0 if code == "valid" else 7)
+
+
+def test_without_a_policy_the_tags_are_those_of_this_very_python(key: SigningKey) -> None:
+    mine = str(next(sys_tags()))
+    assert decide(signed(key, manifest(key, tags=(mine,)).to_bytes()), [key.public]).valid
+    other = mine.replace("cp3", "cp2")
+    assert not decide(signed(key, manifest(key, tags=(other,)).to_bytes()), [key.public]).valid
+
+
+@pytest.mark.parametrize(
+    ("external", "lacking"),
+    [
+        (("thespian",), ""),
+        (("numpy>=1.5", "thespian"), ""),
+        (("numpy>=3", "thespian"), "numpy>=3 (it has 2.0rc1)"),
+        (("scipy>=1", "numpy", "pandas"), "scipy>=1, pandas"),
+        (("debianised",), ""),
+        (("debianised>1",), "debianised>1 (it has 1-2ubuntu~x)"),
+    ],
+)
+def test_a_host_has_to_have_what_is_expected_of_it(
+    key: SigningKey, external: tuple[str, ...], lacking: str
+) -> None:
+    has = {"thespian": "4.0.1", "numpy": "2.0rc1", "debianised": "1-2ubuntu~x"}
+    data = signed(key, manifest(key, external=external).to_bytes())
+    verdict = decide(data, [key.public], Policy(installed=has.get))
+    assert verdict.code == ("external" if lacking else "valid")
+    assert f"It expects on this host: {lacking}." in verdict.message or not lacking
+    assert decide(data, [key.public]).code == ("valid" if external == ("thespian",) else "external")

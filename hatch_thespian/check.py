@@ -1,0 +1,170 @@
+"""The check before signing: the finished archive is unpacked and its actors are imported, in a process of their own.
+
+What lives here: what may be imported there, and the words for what fails. `hatch_thespian.probe` does the importing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from director.tls.archive import read_archive
+from hatch_thespian import probe
+from hatch_thespian.problems import Problems
+from hatch_thespian.signing import without_keys
+
+#: Seconds that importing all actors of a source may take.
+LIMIT = 120
+
+
+@dataclass(frozen=True)
+class Present:
+    """What of the external distributions is installed here: module names, distribution names, directories.
+
+    ``absent`` are those that are not.
+    """
+
+    tops: tuple[str, ...]
+    names: tuple[str, ...]
+    places: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def present(external: Sequence[str]) -> Present:
+    """Look up external distributions, with everything they need.
+
+    Args:
+        external: requirements.
+    """
+    tops: set[str] = set()
+    names: set[str] = set()
+    places: set[str] = set()
+    absent: list[str] = []
+    queue = deque((Requirement(text), True) for text in external)
+    while queue:
+        wanted, asked = queue.popleft()
+        name = canonicalize_name(wanted.name)
+        if name in names or (
+            wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})
+        ):
+            continue
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            if asked:  # what an external one lacks of its own is not this source's business
+                absent.append(wanted.name)
+            continue
+        names.add(name)
+        places.add(str(found.locate_file("")))
+        for file in found.files or ():
+            first = file.parts[0]
+            if first != ".." and not first.endswith((".dist-info", ".egg-info")):
+                tops.add(first.partition(".")[0])
+        queue.extend((Requirement(text), False) for text in found.requires or ())
+    return Present(tuple(sorted(tops)), tuple(sorted(names)), tuple(sorted(places)), tuple(absent))
+
+
+def check_archive(
+    archive: bytes, actors: Sequence[str], external: Sequence[str], environ: Mapping[str, str]
+) -> list[str]:
+    """Import every actor class from the finished archive.
+
+    Args:
+        archive: the ZIP that is to be signed.
+        actors: dotted paths of classes.
+        external: requirements that hosts meet; what of them is not installed here stays unchecked.
+        environ: the build's environment; the sources see it without the signing key.
+
+    Returns:
+        warnings: what could not be checked.
+
+    Raises:
+        SeveralProblems: each class that does not import, with the author's own traceback.
+    """
+    if not actors:
+        return []
+    here = present(external)
+    with tempfile.TemporaryDirectory(prefix="hatch-thespian-") as folder:
+        source = Path(folder) / "source"
+        for entry, data in read_archive(archive).iter_data():
+            path = source / entry.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        results, ended = _run(source, actors, here, environ)
+    tops = {name.partition("/")[0].partition(".")[0] for name in read_archive(archive).names}
+    problems, warnings = Problems(), []
+    for actor in actors:
+        told = results.get(actor)
+        if told is None:
+            if ended:
+                problems.add(
+                    f"{actor} does not work from the finished archive: {ended}", code="check"
+                )
+                ended = ""  # those behind it were not reached
+            continue
+        missing = str(told["missing"])
+        top = missing.partition(".")[0]
+        if told["kind"] == "import" and top and here.absent and top not in tops:
+            warnings.append(
+                f"{actor} is unchecked: it imports {missing}, and of its external distributions "
+                f"{', '.join(here.absent)} is not installed here."
+            )
+        elif told["kind"]:
+            text = str(told["text"]).replace(f"{source}/", "").strip()
+            problems.add(
+                f"{actor} does not work from the finished archive:\n{text}\n",
+                hint="Bundle what is missing (deps), name what hosts have (external), or mend the source.",
+                code="check",
+            )
+    problems.check()
+    return warnings
+
+
+def _run(
+    source: Path, actors: Sequence[str], here: Present, environ: Mapping[str, str]
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """Run the probe; results by actor, and how it ended where one has none."""
+    job, result = source.parent / "job.json", source.parent / "result.jsonl"
+    told = {
+        "source": str(source),
+        "actors": list(actors),
+        "tops": here.tops,
+        "names": here.names,
+        "places": here.places,
+        "result": str(result),
+    }
+    job.write_text(json.dumps(told), encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-B", probe.__file__, str(job)],
+            cwd=source.parent,
+            env=without_keys(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT,
+            check=False,
+        )
+        last = (done.stderr or done.stdout).strip()[-2000:]
+        ended = f"Its import ended the process with {done.returncode}. {last}"
+    except subprocess.TimeoutExpired:
+        ended = f"Its import took more than {LIMIT} s."
+    results = {}
+    if result.is_file():
+        for line in result.read_text(encoding="utf-8").splitlines():
+            one = json.loads(line)
+            if "actor" in one:
+                results[one["actor"]] = one
+    return results, ended

@@ -1,0 +1,248 @@
+"""Distributions and what they need: the graph from the requested ones to everything that comes along.
+
+What lives here: a distribution as it is bundled, whatever it was read from (`hatch_thespian.wheels`,
+`hatch_thespian.installed`), the walk along its requirements, and what is done with compiled parts. Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from email.message import Message
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from director.tls.archive import Member
+from director.tls.manifest import Distribution
+from hatch_thespian.problems import Problems
+
+#: Expected on every host, never bundled.
+EXTERNAL = ("thespian",)
+#: What `director.tls.manifest` says of a source that runs on every host.
+PURE = "py3-none-any"
+_NATIVE = re.compile(r"\.(so|pyd|dylib|dll)(\.\d+)*$", re.IGNORECASE)
+#: Of a .dist-info: what tells of one very installation, and would differ from build to build.
+_LOCAL = frozenset(
+    {"INSTALLER", "REQUESTED", "RECORD", "RECORD.jws", "RECORD.p7s", "direct_url.json"}
+)
+
+
+@dataclass(frozen=True)
+class Dist:
+    """A distribution with its files.
+
+    ``info`` is the name of its ``.dist-info``; ``members`` lack RECORD, which `bundle` writes anew. ``tag`` is the
+    compressed tag set of its wheel. ``homepage`` and ``summary`` may be empty.
+    """
+
+    name: str
+    version: str
+    licence: str
+    info: str
+    requires: tuple[Requirement, ...]
+    members: tuple[Member, ...]
+    tag: str = PURE
+    summary: str = ""
+    homepage: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name as it is compared (PEP 503)."""
+        return canonicalize_name(self.name)
+
+    @property
+    def native(self) -> tuple[str, ...]:
+        """Its compiled parts."""
+        return tuple(one.name for one in self.members if is_native(one.name))
+
+    @property
+    def pure(self) -> bool:
+        """Whether it runs on every host: its tag says so, and it has no compiled part."""
+        return self.tag.endswith("-none-any") and not self.native
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What comes along: distributions and members sorted by name.
+
+    ``tags``: a host has to support each of them (empty: nothing but pure Python). ``why``: for each distribution's key
+    the way from what was requested. ``external``: requirements that the host is expected to meet.
+    """
+
+    distributions: tuple[Dist, ...] = ()
+    members: tuple[Member, ...] = ()
+    tags: tuple[str, ...] = ()
+    why: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    external: tuple[str, ...] = EXTERNAL
+
+    @property
+    def described(self) -> tuple[Distribution, ...]:
+        """The distributions as the manifest binds them."""
+        return tuple(Distribution(one.name, one.version, one.licence) for one in self.distributions)
+
+    def owner(self, member: str) -> Dist | None:
+        """The distribution that brings a member."""
+        for one in self.distributions:
+            if any(member == mine.name for mine in one.members):
+                return one
+        return None
+
+
+def is_native(name: str) -> bool:
+    """Whether a member is machine code, by its name."""
+    return _NATIVE.search(name) is not None
+
+
+def is_local(name: str, info: str) -> bool:
+    """Whether a file of a .dist-info tells of one installation only."""
+    return name.rpartition("/")[0] == info and name.rpartition("/")[2] in _LOCAL
+
+
+def licence_of(metadata: Message) -> str:
+    """The licence: the SPDX expression, else the field, else the classifiers, else ``unknown``."""
+    licence = str(metadata.get("License-Expression") or metadata.get("License") or "").strip()
+    if not licence or "\n" in licence:  # some put the whole text there
+        classifiers = [
+            str(line).rpartition("::")[2].strip()
+            for line in metadata.get_all("Classifier", [])
+            if str(line).startswith("License ::")
+        ]
+        licence = " AND ".join(sorted(classifiers)) or "unknown"
+    return licence
+
+
+def homepage_of(metadata: Message) -> str:
+    """The address of its home page, or nothing."""
+    for line in metadata.get_all("Project-URL", []):
+        label, _, address = str(line).partition(",")
+        if label.strip().casefold() in {"homepage", "home", "source", "repository"}:
+            return address.strip()
+    return str(metadata.get("Home-page") or "")
+
+
+def requires_of(metadata: Message) -> tuple[Requirement, ...]:
+    """Its requirements; one that does not read (old packages have such) is left to pip."""
+    found = []
+    for line in metadata.get_all("Requires-Dist", []):
+        try:
+            found.append(Requirement(str(line)))
+        except InvalidRequirement:
+            continue
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What the walk found: ``why`` for each kept key, the way to it; what was external; what is missing."""
+
+    why: dict[str, tuple[str, ...]]
+    external: tuple[str, ...]
+    missing: dict[str, tuple[str, ...]]
+
+
+def reach(
+    known: Mapping[str, Dist], roots: Iterable[Requirement], external: Iterable[str] = ()
+) -> Reached:
+    """Walk from the requested requirements to everything they need.
+
+    A distribution that is external is not entered: what only it needs stays out with it.
+
+    Args:
+        known: distributions by key.
+        roots: what was requested; markers are evaluated for this Python.
+        external: names, beside `EXTERNAL`.
+    """
+    outside = {canonicalize_name(name) for name in (*EXTERNAL, *external)}
+    why: dict[str, tuple[str, ...]] = {}
+    missing: dict[str, tuple[str, ...]] = {}
+    met: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    queue: deque[tuple[Requirement, str, tuple[str, ...]]] = deque()
+    queue.extend((one, "", ("deps",)) for one in roots)
+    while queue:
+        wanted, extra, way = queue.popleft()
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        key = canonicalize_name(wanted.name)
+        if key in outside:
+            met.add(key)
+            continue
+        found = known.get(key)
+        if found is None:
+            missing.setdefault(key, way)
+            continue
+        why.setdefault(key, way)
+        for asked in ("", *sorted(wanted.extras)):
+            if (key, asked) not in seen:
+                seen.add((key, asked))
+                queue.extend((one, asked, (*why[key], found.name)) for one in found.requires)
+    return Reached(why, tuple(sorted(met)), missing)
+
+
+def apply_native(
+    dist: Dist, native: Mapping[str, str], way: Sequence[str], problems: Problems, place: str
+) -> Dist:
+    """The distribution as the policy of compiled parts leaves it.
+
+    Args:
+        native: policy by key, ``*`` for all others; missing means ``refuse``.
+        way: who asked for it.
+        problems: told what is refused.
+        place: the option's name, for the remedy.
+    """
+    policy = native.get(dist.key, native.get("*", "refuse"))
+    if dist.pure or policy == "allow":
+        return dist
+    if policy == "strip":
+        kept = tuple(one for one in dist.members if not is_native(one.name))
+        return replace(dist, members=kept, tag=PURE)
+    part = ", ".join(dist.native[:3]) or f"a wheel for {dist.tag.rpartition('-')[2]} only"
+    asked = " → ".join((*way, dist.name))
+    problems.add(
+        f"{dist.name} {dist.version} has compiled parts and no pure wheel: {part} (asked for by {asked}).",
+        hint=(
+            f'Name it in "external", where hosts have it; or set {place} to "strip" for it (ship it without; the check '
+            'before signing shows whether it works so) or to "allow" (only hosts that its tags fit take the file).'
+        ),
+        code="native",
+    )
+    return dist
+
+
+def bundle(
+    dists: Iterable[Dist],
+    why: Mapping[str, tuple[str, ...]],
+    external: Iterable[str] = (),
+) -> Bundle:
+    """Put distributions together, each with a RECORD of exactly what is bundled (PEP 376, PEP 627)."""
+    whole = []
+    for dist in sorted(dists, key=lambda one: one.key):
+        members = sorted(dist.members, key=lambda one: one.name)
+        whole.append(replace(dist, members=(*members, record(dist.info, members))))
+    members = [member for dist in whole for member in dist.members]
+    return Bundle(
+        tuple(whole),
+        tuple(sorted(members, key=lambda one: one.name)),
+        tuple(sorted({one.tag for one in whole if not one.pure})),
+        dict(why),
+        tuple(sorted({*EXTERNAL, *external})),
+    )
+
+
+def record(info: str, members: Iterable[Member]) -> Member:
+    """A RECORD of these members and itself."""
+    name = f"{info}/RECORD"
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    for member in members:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(member.data).digest()).rstrip(b"=")
+        writer.writerow([member.name, f"sha256={digest.decode()}", len(member.data)])
+    writer.writerow([name, "", ""])
+    return Member(name, stream.getvalue().encode())

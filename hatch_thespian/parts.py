@@ -1,0 +1,148 @@
+"""What a source is made of, before it is an archive, and whether the parts fit together.
+
+What lives here: one description for the hook, gensrc and setuptools, and every check that needs no process.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.tags import sys_tags
+
+from director.settings.tli import Tli
+from director.tls.archive import Member
+from director.tls.naming import reserved_names
+from hatch_thespian.checks import check_actors, check_sources
+from hatch_thespian.distributions import PURE, Bundle, is_native
+from hatch_thespian.problems import Problems
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that goes into a source.
+
+    ``why`` says for each member of the project what selected it. ``tli_data`` is None where there is no TLI;
+    ``tli_name`` is what people know it by. ``native`` is the policy for compiled parts among the project's own files.
+    ``place`` is where options stand, for messages (a TOML path).
+    """
+
+    group: str
+    version: str | None
+    requires_python: str
+    sources: tuple[Member, ...]
+    why: Mapping[str, str] = field(default_factory=dict)
+    tli: Tli = field(default_factory=Tli)
+    tli_data: bytes | None = None
+    tli_name: str = ""
+    bundle: Bundle = field(default_factory=Bundle)
+    native: str = "refuse"
+    place: str = ""
+
+    @property
+    def own(self) -> tuple[Member, ...]:
+        """The project's members that are shipped."""
+        if self.native == "strip":
+            return tuple(one for one in self.sources if not is_native(one.name))
+        return self.sources
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, sorted by name."""
+        return tuple(sorted([*self.own, *self.bundle.members], key=lambda one: one.name))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What a host has to support (see `director.tls.manifest.Manifest`)."""
+        tags = set(self.bundle.tags)
+        if any(is_native(one.name) for one in self.own):
+            tags.add(str(next(sys_tags())))  # compiled here, as far as anyone knows
+        return tuple(sorted(tags)) or (PURE,)
+
+    def listing(self) -> list[tuple[int, str, str]]:
+        """Size, name and reason of each member: what selected it, or which distribution brings it."""
+        told = []
+        for member in self.own:
+            told.append((len(member.data), member.name, self.why.get(member.name, "")))
+        for dist in self.bundle.distributions:
+            way = " → ".join(self.bundle.why.get(dist.key, ()))
+            reason = f"{dist.name} {dist.version}, asked for by {way}"
+            told += [(len(member.data), member.name, reason) for member in dist.members]
+        return sorted(told, key=lambda one: one[1])
+
+
+def check_parts(parts: Parts, problems: Problems, *, complete: bool = True) -> None:
+    """Tell everything that does not fit.
+
+    Args:
+        problems: told.
+        complete: False where the bundle or the selection is not what it should be, and missing members are no news.
+    """
+    check_sources(parts.own, problems)
+    _check_native(parts, problems)
+    _check_names(parts, problems)
+    if complete:
+        check_actors(parts.tli, {one.name: one for one in parts.members}, parts.tli_name, problems)
+
+
+def _check_native(parts: Parts, problems: Problems) -> None:
+    if parts.native != "refuse":
+        return
+    for member in parts.own:
+        if is_native(member.name):
+            problems.add(
+                f"{member.name}: it is compiled code, which runs on hosts of one kind only.",
+                hint='Exclude it, or set native to "strip" or "allow".',
+                code="native",
+            )
+
+
+def _check_names(parts: Parts, problems: Problems) -> None:
+    names = Counter(member.name for member in parts.members)
+    mine = {member.name for member in parts.own}
+    for name in sorted(name for name, count in names.items() if count > 1):
+        whose = [one.name for one in parts.bundle.distributions if name in _names(one.members)]
+        brought = " and ".join([*(["the sources"] if name in mine else []), *whose])
+        problems.add(
+            f"{name} is brought twice, by {brought}.",
+            hint="Exclude it from the sources, or leave one distribution out.",
+            code="collision",
+        )
+    folded: dict[str, str] = {}
+    for name in sorted(names):
+        other = folded.setdefault(_folded(name), name)
+        if other != name:
+            problems.add(
+                f"{name} differs from {other} only by case or by its accents' form.",
+                hint="Rename one: some file systems cannot hold both.",
+                code="case",
+            )
+    for name in reserved_names(names):
+        problems.add(
+            f"A source cannot bring the top-level name {name}: it is the host's own.",
+            hint="Rename it, put it into a package, or exclude it.",
+            code="reserved-name",
+        )
+    for name in sorted(names):
+        if name.casefold().startswith("tls-inf/"):
+            problems.add(
+                f"{name}: TLS-INF is this format's own.", hint="Rename it.", code="reserved-name"
+            )
+
+
+def _names(members: Iterable[Member]) -> set[str]:
+    return {one.name for one in members}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def reasons(sources: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """For each member name the first reason given."""
+    why: dict[str, str] = {}
+    for name, reason in sources:
+        why.setdefault(name, reason)
+    return why

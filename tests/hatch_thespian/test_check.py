@@ -1,0 +1,143 @@
+"""The check before signing: actors are imported from the finished archive, alone, and failures are the author's own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from director.tls.archive import Member, write_archive
+from hatch_thespian.check import check_archive, present
+from hatch_thespian.problems import SeveralProblems
+from tests.wheels import make_wheel, unpack
+
+GOOD = "from thespian.actors import Actor\nclass Main(Actor): pass\n"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hatch_thespian.check.LIMIT", 20)
+
+
+def check(
+    sources: dict[str, str],
+    *actors: str,
+    external: tuple[str, ...] = ("thespian",),
+    environ: dict[str, str] | None = None,
+) -> list[str]:
+    members = [Member(name, text.encode()) for name, text in sorted(sources.items())]
+    return check_archive(write_archive(members), actors or ("app.Main",), external, environ or {})
+
+
+def failure(sources: dict[str, str], *actors: str, **more: object) -> str:
+    with pytest.raises(SeveralProblems) as caught:
+        check(sources, *actors, **more)  # type: ignore[arg-type]
+    assert set(caught.value.codes) == {"check"}
+    return str(caught.value)
+
+
+def test_a_good_actor_passes_in_a_process_of_its_own() -> None:
+    assert check({"app.py": GOOD}) == []
+    assert "app" not in sys.modules
+
+
+def test_what_does_not_import_is_printed_as_the_authors_own_traceback() -> None:
+    text = failure(
+        {
+            "app.py": GOOD,
+            "lib/__init__.py": "",
+            "lib/x.py": "import app\n1/0\n",
+            "bad.py": "\nimport lib.x\n",
+        },
+        "bad.Main",
+    )
+    assert 'File "bad.py", line 2' in text and 'File "lib/x.py", line 2' in text
+    assert "ZeroDivisionError" in text and "probe.py" not in text and "importlib" not in text
+
+
+@pytest.mark.parametrize("name", ["click", "cryptography", "hatch_thespian", "director", "pytest"])
+def test_nothing_of_the_build_environment_helps_by_accident(name: str) -> None:
+    assert f"No module named '{name}'" in failure({"app.py": f"import {name}\n{GOOD}"})
+
+
+def test_the_bundled_metadata_and_that_of_thespian_are_there_and_no_other() -> None:
+    sources = {
+        "app.py": GOOD
+        + "from importlib.metadata import version, distributions\n"
+        + "assert version('one') == '1.0' and version('thespian')\n"
+        + "assert sorted(one.name for one in distributions()) == ['one', 'thespian']\n",
+        "one-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: one\nVersion: 1.0\n",
+    }
+    assert check(sources) == []
+
+
+def test_a_class_that_is_no_actor_is_told() -> None:
+    assert "no subclass of thespian.actors.Actor" in failure({"app.py": "class Main: pass\n"})
+    assert "has no attribute 'Main'" in failure({"app.py": ""})
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("import os; os._exit(9)", "ended the process with 9"),
+        ("import os; os.abort()", "ended the process with -6"),
+    ],
+)
+def test_a_source_that_ends_the_process_at_import_is_told(end: str, words: str) -> None:
+    assert words in failure({"app.py": f"{GOOD}\n{end}\n"})
+
+
+def test_a_thread_that_goes_on_does_not_hold_the_build() -> None:
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
+    started = time.monotonic()
+    assert check({"app.py": GOOD + thread}) == [] and time.monotonic() - started < 15
+
+
+def test_an_import_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hatch_thespian.check.LIMIT", 1)
+    assert "took more than 1 s" in failure({"app.py": GOOD + "while True: pass\n"})
+
+
+def test_each_actor_that_fails_is_told() -> None:
+    text = failure({"app.py": "1/0\n", "two.py": "{}['x']\n"}, "app.Main", "two.Main")
+    assert "ZeroDivisionError" in text and "KeyError" in text
+
+
+def test_the_sources_do_not_see_the_signing_key_nor_pythons_variables() -> None:
+    source = (
+        "import os\nassert not [n for n in os.environ if n.startswith('THESPIAN_SIGNING_KEY')]\n"
+    )
+    environ = {"THESPIAN_SIGNING_KEY": "secret", "THESPIAN_SIGNING_KEY_PASSPHRASE": "x"}
+    assert check({"app.py": GOOD + source}, environ=environ) == []
+    assert check({"app.py": GOOD}, environ={"PYTHONPATH": "/nowhere"}) == []
+
+
+def test_an_external_distribution_that_is_installed_here_can_be_imported_with_what_it_needs() -> (
+    None
+):
+    source = {"app.py": GOOD + "import hypothesis, sortedcontainers\n"}
+    assert check(source, external=("thespian", "hypothesis>=6")) == []
+    assert "No module named 'hypothesis'" in failure(source)
+
+
+def test_an_external_distribution_that_is_not_installed_here_is_reported_as_unchecked() -> None:
+    source = {"app.py": GOOD + "import not_here.at_all\n"}
+    (warning,) = check(source, external=("thespian", "not-here"))
+    assert "unchecked" in warning and "not-here" in warning
+    mine = {"app.py": GOOD + "import app_lib.gone\n", "app_lib/__init__.py": ""}
+    assert "app_lib.gone" in failure(mine, external=("thespian", "not-here"))
+
+
+def test_what_is_present_is_read_from_the_installed_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack(
+        make_wheel(tmp_path, "odd-name", files={"other.py": "", "pack/x.py": ""}), tmp_path / "t"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "t"))
+    found = present(["Odd.Name", "missing"])
+    assert found.tops == ("other", "pack") and found.absent == ("missing",)
+    assert found.places == (str(tmp_path / "t"),) and found.names == ("odd-name",)

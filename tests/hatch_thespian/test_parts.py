@@ -1,0 +1,93 @@
+"""Whether the parts of a source fit together, told in one go."""
+
+from __future__ import annotations
+
+import pytest
+
+from director.settings.tli import tli_from_definition
+from director.tls.archive import Member
+from hatch_thespian.distributions import Dist, bundle
+from hatch_thespian.parts import Parts, check_parts
+from hatch_thespian.problems import Problems
+
+
+def codes(
+    sources: dict[str, str], brought: dict[str, str] | None = None, **more: object
+) -> list[str]:
+    problems = Problems()
+    parts = Parts("app", "1", "", tuple(Member(n, t.encode()) for n, t in sources.items()), **more)  # type: ignore[arg-type]
+    if brought:
+        dist = Dist(
+            "lib",
+            "1",
+            "MIT",
+            "lib-1.dist-info",
+            (),
+            tuple(Member(n, t.encode()) for n, t in brought.items()),
+        )
+        parts = Parts("app", "1", "", parts.sources, bundle=bundle([dist], {"lib": ("deps",)}))
+    check_parts(parts, problems)
+    return [one.code for one in problems.found]
+
+
+@pytest.mark.parametrize(
+    ("sources", "brought", "expected"),
+    [
+        ({"app.py": "X = 1\n"}, {"lib.py": ""}, []),
+        ({"app.py": "def f(:"}, None, ["syntax"]),
+        ({"app.py": "x = '\0'"}, None, ["syntax"]),
+        ({"lib.py": ""}, {"lib.py": ""}, ["collision"]),
+        ({"App.py": "", "app.py": ""}, None, ["case"]),
+        ({"caf\u00e9.py": "", "cafe\u0301.py": ""}, None, ["case"]),
+        ({"Lib/a.py": ""}, {"lib/A.py": ""}, ["case"]),
+        ({"json.py": ""}, None, ["reserved-name"]),
+        ({"app.py": ""}, {"thespian/x.py": ""}, ["reserved-name"]),
+        ({"director.so": ""}, None, ["native", "reserved-name"]),
+        ({"TLS-INF/manifest.json": ""}, None, ["reserved-name"]),
+        ({"app.py": "import thespian.importlib\n"}, None, ["old-habit"]),
+        ({"app.py": "from thespian import importlib\n"}, None, ["old-habit"]),
+        (
+            {"app.py": "def f():\n  from thespian.importlib import import_module\n"},
+            None,
+            ["old-habit"],
+        ),
+        ({"app.py": "try:\n  import thespian.importlib\nexcept ImportError:\n  pass\n"}, None, []),
+        ({"app.py": "from . import importlib\nimport thespian.actors\n"}, None, []),
+        (
+            {"app.py": "import thespian.importlib\n", "b.py": "(", "json.py": "", "x.so": ""},
+            None,
+            ["old-habit", "syntax", "native", "reserved-name"],
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    sources: dict[str, str], brought: dict[str, str] | None, expected: list[str]
+) -> None:
+    assert codes(sources, brought) == expected
+
+
+def test_an_actor_may_be_a_compiled_modules_and_must_be_somewhere() -> None:
+    tli = tli_from_definition({"Actors": {"fast.core.Main": {}, "slow.core.Main": {}}})
+    assert codes({"fast/core.cpython-311-x86_64-linux-gnu.so": ""}, tli=tli, native="allow") == [
+        "actors"
+    ]
+
+
+def test_own_compiled_parts_are_stripped_or_bind_the_host() -> None:
+    sources = (Member("app/a.py", b""), Member("app/_c.so", b"\x7fELF"))
+    stripped = Parts("app", "1", "", sources, native="strip")
+    assert [one.name for one in stripped.members] == ["app/a.py"] and stripped.tags == (
+        "py3-none-any",
+    )
+    assert Parts("app", "1", "", sources, native="allow").tags[0].startswith("cp3")
+
+
+def test_the_listing_tells_why_each_member_is_in() -> None:
+    dist = Dist("Lib", "1.0", "MIT", "lib-1.0.dist-info", (), (Member("lib.py", b"abc"),))
+    made = bundle([dist], {"lib": ("deps", "Other")})
+    parts = Parts(
+        "app", "1", "", (Member("app.py", b"x"),), {"app.py": "sources[0] *.py"}, bundle=made
+    )
+    listing = {name: (size, why) for size, name, why in parts.listing()}
+    assert listing["app.py"] == (1, "sources[0] *.py")
+    assert listing["lib.py"] == (3, "Lib 1.0, asked for by deps → Other")
