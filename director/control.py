@@ -50,6 +50,14 @@ class KeyFiles:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """What gensrc wrote, and what its user should know."""
+
+    paths: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What a load did: the file, its group and source hash, and warnings for the operator."""
 
@@ -327,6 +335,38 @@ class DirectorControl:
         data = path.read_bytes()
         self.require_valid(path, data)
         return self.store.install(path.name, data)
+
+    def gensrc(self, *arguments: str) -> Generated:
+        """Make GROUP[-VERSION].tls and GROUP.tli in the director directory (guide 2.3).
+
+        Args:
+            arguments: GROUP KEY DIR [version:V] [deps:F] [tli:F] [fmt:E] [native:M] [external:F] SRC…
+
+        Raises:
+            UsageError: the arguments do not read. BuildError: everything that is wrong with what they name.
+            KeyProblem: the key is unusable. NotFound: a directory is missing.
+        """
+        # The build side is imported when it is asked for: hosts that only run sources do without it.
+        from hatch_thespian.gensrc import gather, generate, read_arguments
+
+        request = read_arguments(arguments)
+        self.store.require()
+        steps = self._steps()
+        parts = gather(request, Path.cwd(), self.environ, steps)
+        package = generate(request, parts, Path.cwd(), self.environ, steps)
+        return Generated(tuple(package.write(self.directory)), package.warnings)
+
+    def gensrc_listing(self, *arguments: str) -> list[tuple[int, str, str]]:
+        """What gensrc would put in: size, name and reason of each member; nothing is signed or written."""
+        from hatch_thespian.gensrc import gather, read_arguments
+
+        request = read_arguments(arguments)
+        return gather(request, Path.cwd(), self.environ, self._steps()).listing()
+
+    def _steps(self) -> Any:
+        from hatch_thespian.progress import Steps
+
+        return Steps(detail=self.say, line=self.say)
 
     # ---- loading ---------------------------------------------------------------------------------
 

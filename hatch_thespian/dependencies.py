@@ -76,7 +76,7 @@ def resolve(
     with tempfile.TemporaryDirectory(prefix="hatch-thespian-") as folder:
         pip = Pip(Path(folder), root, environ, wanted.place)
         known = {one.key: one for one in pip.wheels(arguments)}
-        reached = reach(known, roots, [one.name for one in outside])
+        reached = reach(known.get, roots, [one.name for one in outside])
         kept = {key: known[key] for key in reached.why}
         kept |= pip.pure_instead([one for one in kept.values() if not one.pure])
     problems = Problems()

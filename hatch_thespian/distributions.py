@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.message import Message
 
@@ -100,9 +100,16 @@ def is_native(name: str) -> bool:
     return _NATIVE.search(name) is not None
 
 
-def is_local(name: str, info: str) -> bool:
-    """Whether a file of a .dist-info tells of one installation only."""
-    return name.rpartition("/")[0] == info and name.rpartition("/")[2] in _LOCAL
+def left_out(name: str, info: str) -> bool:
+    """Whether a file of a distribution is not for a source.
+
+    Byte code is the host's business; some files of a .dist-info tell of one installation only; a ``.pth`` at the top
+    would work in a site directory alone.
+    """
+    folder, _, base = name.rpartition("/")
+    if base.endswith((".pyc", ".pyo")) or (not folder and base.endswith(".pth")):
+        return True
+    return folder == info and base in _LOCAL
 
 
 def licence_of(metadata: Message) -> str:
@@ -148,14 +155,14 @@ class Reached:
 
 
 def reach(
-    known: Mapping[str, Dist], roots: Iterable[Requirement], external: Iterable[str] = ()
+    find: Callable[[str], Dist | None], roots: Iterable[Requirement], external: Iterable[str] = ()
 ) -> Reached:
     """Walk from the requested requirements to everything they need.
 
     A distribution that is external is not entered: what only it needs stays out with it.
 
     Args:
-        known: distributions by key.
+        find: gives the distribution of a key, or None.
         roots: what was requested; markers are evaluated for this Python.
         external: names, beside `EXTERNAL`.
     """
@@ -174,7 +181,7 @@ def reach(
         if key in outside:
             met.add(key)
             continue
-        found = known.get(key)
+        found = find(key)
         if found is None:
             missing.setdefault(key, way)
             continue

@@ -43,7 +43,7 @@ def sbom(group: str, version: str | None, bundle: Bundle, epoch: int | None) -> 
     bom.register_dependency(root, [parts[key] for key in asked])
     known = {one.key: one for one in bundle.distributions}
     for one in bundle.distributions:
-        direct = {key for key, way in reach(known, one.requires).why.items() if len(way) == 1}
+        direct = {key for key, way in reach(known.get, one.requires).why.items() if len(way) == 1}
         bom.register_dependency(parts[one.key], [parts[key] for key in sorted(direct)])
     return JsonV1Dot6(bom).output_as_string(indent=1).encode() + b"\n"
 

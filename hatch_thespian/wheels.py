@@ -21,7 +21,7 @@ from director.tls.archive import Member
 from hatch_thespian.distributions import (
     Dist,
     homepage_of,
-    is_local,
+    left_out,
     licence_of,
     requires_of,
 )
@@ -59,7 +59,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Dist:
         data = archive.read(row[0])
         _check_digest(path, row, data)
         name = _place(row[0], info)
-        if name is not None and not is_local(name, info):
+        if name is not None and not left_out(name, info):
             members.append(Member(name, data))
     return Dist(
         name=str(metadata["Name"]),
@@ -77,7 +77,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Dist:
 def _place(name: str, info: str) -> str | None:
     """Where a file lies when the wheel is installed, beside the modules; None: elsewhere."""
     path = PurePosixPath(name)
-    if path.suffix in {".pyc", ".pyo"} or ".." in path.parts or path.is_absolute():
+    if ".." in path.parts or path.is_absolute():
         return None
     if path.parts[0] == info.removesuffix(".dist-info") + ".data":
         if len(path.parts) > 2 and path.parts[1] in {"purelib", "platlib"}:

@@ -14,6 +14,7 @@ import click
 
 from director import __version__
 from director.cli import about, files, running
+from director.cli.gensrc import gensrc
 from director.cli.shared import tell
 from director.errors import DirectorError
 
@@ -64,6 +65,7 @@ for _command in (
     about.help_command,
     about.config,
     files.keygen,
+    gensrc,
     running.start,
     running.shutdown,
     files.avail,

@@ -34,7 +34,7 @@ def dist(name: str, *requires: str, files: Sequence[str] = (), tag: str = "py3-n
 
 def walk(dists: Sequence[Dist], *roots: str, external: Sequence[str] = ()) -> dict[str, str]:
     known = {one.key: one for one in dists}
-    reached = reach(known, map(Requirement, roots), external)
+    reached = reach(known.get, map(Requirement, roots), external)
     assert not reached.missing, reached.missing
     return {key: " > ".join(way) for key, way in reached.why.items()}
 
@@ -68,7 +68,7 @@ def test_what_is_external_stays_out_with_all_that_only_it_needs() -> None:
     ]
     found = walk(dists, "app.lib", "thespian", external=["NumPy"])
     assert set(found) == {"app-lib", "shared"}
-    reached = reach({one.key: one for one in dists}, [Requirement("app-lib")], ["numpy"])
+    reached = reach({one.key: one for one in dists}.get, [Requirement("app-lib")], ["numpy"])
     assert reached.external == ("numpy",)
 
 
@@ -77,7 +77,7 @@ def test_a_ring_of_requirements_ends() -> None:
 
 
 def test_what_is_missing_is_told_with_who_needs_it() -> None:
-    reached = reach({"a": dist("a", "gone")}, [Requirement("a")])
+    reached = reach({"a": dist("a", "gone")}.get, [Requirement("a")])
     assert reached.missing == {"gone": ("deps", "a")}
 
 
