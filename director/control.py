@@ -25,6 +25,7 @@ from director.errors import (
     NotFound,
     NotRunning,
     NotValidated,
+    UsageError,
 )
 from director.files import create_files
 from director.settings.config import Config, director_directory, read_config, state_directory
@@ -259,26 +260,42 @@ class DirectorControl:
 
     # ---- files -----------------------------------------------------------------------------------
 
-    def keygen(self, name: str = "sourcekey", *, bits: int = 3072) -> KeyFiles:
+    def keygen(
+        self,
+        name: str = "sourcekey",
+        *,
+        kind: str = "rsa",
+        bits: int = 3072,
+        passphrase: str | None = None,
+    ) -> KeyFiles:
         """Make a key pair: ``NAME.pem`` (0600) signs, ``NAME_tls.key`` goes to hosts.
 
-        The private key is encrypted with THESPIAN_SIGNING_KEY_PASSPHRASE where that is set.
+        The private key is encrypted where a passphrase is given, or THESPIAN_SIGNING_KEY_PASSPHRASE is set.
 
         Args:
             name: a path without ending.
-            bits: of the RSA modulus, 2048 or more.
+            kind: ``rsa`` (also for hosts that run Thespian's own director), ``ed25519`` or ``p256``.
+            bits: of an RSA modulus, 2048 or more.
+            passphrase: of the private key.
 
         Raises:
             DirectorError: code ``exists``; an existing file is never overwritten.
+            UsageError: there is no such kind.
         """
-        from director.tls.keys import generate_key
+        from director.tls.keys import generate_ed25519, generate_key, generate_p256
 
+        makers = {
+            "rsa": lambda: generate_key(bits),
+            "ed25519": generate_ed25519,
+            "p256": generate_p256,
+        }
+        if kind not in makers:
+            raise UsageError(f"{kind!r} is no kind of key.", hint=f"Known are {', '.join(makers)}.")
         private, public = Path(f"{name}.pem"), Path(f"{name}_tls.key")
-        key = generate_key(bits)
-        passphrase = self.environ.get("THESPIAN_SIGNING_KEY_PASSPHRASE", "").encode() or None
-        create_files(
-            [(private, key.private_pem(passphrase), 0o600), (public, key.public_pem, 0o644)]
-        )
+        key = makers[kind]()
+        told = passphrase or self.environ.get("THESPIAN_SIGNING_KEY_PASSPHRASE", "")
+        secret = told.encode() or None
+        create_files([(private, key.private_pem(secret), 0o600), (public, key.public_pem, 0o644)])
         return KeyFiles(private, public, key.public.fingerprint)
 
     def locate(self, file: str) -> Path:

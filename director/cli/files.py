@@ -12,15 +12,29 @@ from director.errors import NotFound
 
 @click.command()
 @click.argument("name", default="sourcekey")
+@click.option(
+    "--type",
+    "kind",
+    default="rsa",
+    show_default=True,
+    type=click.Choice(["rsa", "ed25519", "p256"]),
+    help="rsa also serves hosts that run Thespian's own director.",
+)
 @click.option("--bits", default=3072, show_default=True, type=click.IntRange(2048, 8192))
+@click.option("--passphrase", is_flag=True, help="Ask for a passphrase of the private key.")
 @click.pass_context
-def keygen(ctx: click.Context, name: str, bits: int) -> None:
+def keygen(ctx: click.Context, name: str, kind: str, bits: int, passphrase: bool) -> None:
     """Make a key pair: NAME.pem signs (keep it secret), NAME_tls.key goes to hosts.
 
-    An existing file is never overwritten. With THESPIAN_SIGNING_KEY_PASSPHRASE set, the private key is
-    encrypted with it.
+    An existing file is never overwritten. With --passphrase, or with THESPIAN_SIGNING_KEY_PASSPHRASE set, the
+    private key is encrypted.
     """
-    made = control_of(ctx).keygen(name, bits=bits)
+    secret = None
+    if passphrase:
+        secret = click.prompt(
+            "Passphrase of the private key", hide_input=True, confirmation_prompt=True, err=True
+        )
+    made = control_of(ctx).keygen(name, kind=kind, bits=bits, passphrase=secret)
     click.echo(f"{made.private}  private: signs, keep it secret")
     click.echo(f"{made.public}  public: copy it into THESPIAN_DIRECTOR_DIR of each host")
     click.echo(f"fingerprint {made.fingerprint}")

@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion
 
 from director.errors import DirectorError, NotValidated
 from director.tls.archive import Archive, Limits, read_archive
-from director.tls.container import open_envelope
+from director.tls.container import Envelope, open_envelope
 from director.tls.keys import PublicKey
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, MemberRecord
 from director.tls.naming import reserved_names, split_file_name
@@ -101,7 +101,7 @@ def verify(
         if len(data) > policy.limits.max_bytes:
             raise NotValidated("The file is larger than this host accepts.", code="too-large")
         envelope = open_envelope(data)
-        key = _signer(envelope.signature, envelope.archive, keys)
+        key = _signer(envelope, keys)
         archive = read_archive(envelope.archive, policy.limits)
         manifest = _manifest(archive)
         if manifest is None:
@@ -119,7 +119,7 @@ def verify(
     return Verdict(True, code, f"signed by {key.name}", digest, key, manifest, archive, 0)
 
 
-def _signer(signature: bytes, archive: bytes, keys: Sequence[PublicKey]) -> PublicKey:
+def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:
     if not keys:
         raise NotValidated(
             "This host has no key that could validate it.",
@@ -127,7 +127,7 @@ def _signer(signature: bytes, archive: bytes, keys: Sequence[PublicKey]) -> Publ
             code="no-keys",
         )
     for key in keys:
-        if key.verify(signature, archive):
+        if envelope.is_by(key):
             return key
     raise NotValidated(
         f"None of this host's {len(keys)} keys signed it, or it was changed afterwards.",

@@ -77,8 +77,7 @@ def test_a_passphrase_that_is_not_needed_does_no_harm(key: SigningKey) -> None:
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "key-unreadable"),
         (public_pem(WEAK), "key-weak"),
         (public_pem(SMALL_EXPONENT), "key-weak"),
-        (public_pem(ec.generate_private_key(ec.SECP256R1())), "key-unsupported"),
-        (public_pem(ed25519.Ed25519PrivateKey.generate()), "key-unsupported"),
+        (public_pem(ec.generate_private_key(ec.SECP384R1())), "key-unsupported"),
         (public_pem(dsa.generate_private_key(2048)), "key-unsupported"),
         (private_pem(WEAK), "key-private"),
         (private_pem(WEAK) + public_pem(WEAK), "key-private"),
@@ -105,7 +104,7 @@ def test_the_floor_of_strength_may_be_lowered_but_not_the_exponent() -> None:
         (public_pem(WEAK), "key-public"),
         (private_pem(WEAK), "key-weak"),
         (private_pem(SMALL_EXPONENT), "key-weak"),
-        (private_pem(ec.generate_private_key(ec.SECP256R1())), "key-unsupported"),
+        (private_pem(ec.generate_private_key(ec.SECP384R1())), "key-unsupported"),
     ],
 )
 def test_signing_keys_that_are_refused(pem: bytes, code: str) -> None:

@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Case, str]] = {
         lambda k: seal(write_archive([Member("director/__init__.py", b"")]), k),
         "reserved-name",
     ),
-    "no ZIP": (lambda k: seal(b"PK\5\6 is not enough", k), "zip-end"),
+    "no ZIP": (lambda k: seal(b"PK\5\6" + b"x" * 18, k), "zip-end"),
 }
 
 
