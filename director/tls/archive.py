@@ -44,6 +44,9 @@ class Limits:
     max_bytes: int = 512 << 20
     max_members: int = 60_000
     max_unpacked: int = 2 << 30
+    #: What unpacks to more than this and to so many times its own size is a bomb; deflate can do 1,032 times.
+    suspicious: int = 64 << 20
+    max_ratio: int = 100
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,11 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     for entry, offset in zip(entries, offsets, strict=True):
         place = _central(data, place, entry, offset)
     _end(data, place, directory, len(entries))
-    if sum(entry.size for entry in entries) > limits.max_unpacked:
+    unpacked = sum(entry.size for entry in entries)
+    if unpacked > limits.max_unpacked:
         _damaged("zip-bomb", f"it unpacks to more than {limits.max_unpacked} bytes")
+    if unpacked > limits.suspicious and unpacked > limits.max_ratio * len(data):
+        _damaged("zip-bomb", f"it unpacks to more than {limits.max_ratio} times its size")
     folded = [_folded(entry.name.removesuffix("/")) for entry in entries]
     if len(set(folded)) != len(folded):
         _damaged("zip-duplicate", "two members have the same name, or differ only by case")

@@ -20,7 +20,7 @@ SBOM_NAME = "TLS-INF/sbom.cdx.json"
 FORMAT = "hatch-thespian-manifest-1"
 _LARGEST = 64 << 20
 #: Keys that a manifest of this format may lack.
-_OPTIONAL = frozenset({"builder", "commit", "pipeline"})
+_OPTIONAL = frozenset({"builder", "commit", "expires", "pipeline"})
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class Manifest:
     """What the signature binds beside the members' bytes.
 
     ``created`` is RFC 3339 UTC or None (builds without SOURCE_DATE_EPOCH are dateless, so that they
-    are reproducible); ``requires_python`` a PEP 440 specifier set. ``tags`` are compressed tag sets as in a wheel's
-    name, and a host has to support each of them. ``external`` are the requirements that a host has to meet. ``builder``
-    names the tool and its version, ``commit`` and ``pipeline`` where CI made it; each may be absent.
+    are reproducible), ``expires`` RFC 3339 or None; ``requires_python`` a PEP 440 specifier set. ``tags`` are
+    compressed tag sets as in a wheel's name, and a host has to support each of them. ``external`` are the
+    requirements that a host has to meet. ``builder`` names the tool and its version, ``commit`` and ``pipeline`` where
+    CI made it; each may be absent, and so may ``expires``.
     """
 
     group: str
@@ -65,6 +66,7 @@ class Manifest:
     builder: str | None = None
     commit: str | None = None
     pipeline: str | None = None
+    expires: str | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: sorted keys, UTF-8, a newline at the end."""

@@ -82,7 +82,7 @@ def reserved_names(members: Iterable[str]) -> tuple[str, ...]:
     """Top-level names of a source that no source may have, sorted.
 
     A module of the standard library's name would break the library in the actor's process; ``director`` and
-    ``thespian`` are the host's own there.
+    ``thespian`` are the host's own there; a Python that such a process starts would run the ``customize`` modules.
     """
-    taken = sys.stdlib_module_names | {"director", "thespian"}
+    taken = sys.stdlib_module_names | {"director", "thespian", "sitecustomize", "usercustomize"}
     return tuple(name for name in top_level_names(members) if name in taken)

@@ -1,7 +1,8 @@
 """The decision whether a .tls file may run: a pure function over bytes, keys and a policy.
 
-The order is: size, envelope, signature, then the ZIP by a strict walk, then the manifest against every member, then
-the name and the host. Nothing behind the signature is looked at before it is valid. `verify` never raises on bad input.
+The order is: size, envelope, signature, signer, then the ZIP by a strict walk, then the manifest, the name, the host
+and the policy's rules, and last the bytes of every member. Nothing behind the signature is looked at before it is
+valid. `verify` never raises on bad input.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,8 +23,12 @@ from director.errors import DirectorError, NotValidated
 from director.tls.archive import Archive, Limits, read_archive
 from director.tls.container import Envelope, open_envelope
 from director.tls.keys import PublicKey
-from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, MemberRecord
+from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest
 from director.tls.naming import reserved_names, split_file_name
+from director.tls.rules import InTime, Rule, Source
+
+#: Members of a source, each with its bytes, which are checked as they come; reading on may raise.
+Members = Iterator[tuple[str, bytes]]
 
 _LONGEST_TAGS = 500
 
@@ -38,10 +43,10 @@ def installed_version(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Policy:
-    """What this host accepts beyond a valid signature."""
+    """What this host accepts beyond a valid signature: what a file may cost, and the rules of `director.tls.rules`."""
 
     limits: Limits = field(default_factory=Limits)
-    require_manifest: bool = False
+    rules: tuple[Rule, ...] = (InTime(),)
     python_version: str = field(default_factory=platform.python_version)
     #: Tags that this host supports; None: those of this very Python.
     tags: frozenset[Tag] | None = None
@@ -88,11 +93,37 @@ def verify(
         data: the whole file.
         keys: the keys that this host trusts; any one of them may vouch (guide 2.2).
         policy: what else must hold.
-        now: UTC; for policies about time.
+        now: UTC; for rules about time.
         file_name: the base name it lies under, which has to agree with the manifest.
 
     Returns:
         A verdict, always.
+    """
+
+    def nothing(sha256: str, members: Members) -> None:
+        """Each member is checked when it is read, which `verify_into` does."""
+
+    return verify_into(data, keys, policy, now, nothing, file_name=file_name)
+
+
+def verify_into(
+    data: bytes,
+    keys: Sequence[PublicKey],
+    policy: Policy,
+    now: datetime,
+    receive: Callable[[str, Members], None],
+    *,
+    file_name: str | None = None,
+) -> Verdict:
+    """Decide about a .tls file, and hand its members on in the same pass that checks them.
+
+    Args:
+        data, keys, policy, now, file_name: as for `verify`.
+        receive: called with the file's SHA-256 and its members when all but their bytes is right. The verdict is
+            valid only if no member raises; what was received before one did must not be used.
+
+    Returns:
+        A verdict, always; only what ``receive`` itself raises, other than DirectorError, comes through.
     """
     digest = hashlib.sha256(data).hexdigest()
     key: PublicKey | None = None
@@ -102,20 +133,27 @@ def verify(
             raise NotValidated("The file is larger than this host accepts.", code="too-large")
         envelope = open_envelope(data)
         key = _signer(envelope, keys)
+        for rule in policy.rules:
+            rule.signer(key, digest)
         archive = read_archive(envelope.archive, policy.limits)
         manifest = _manifest(archive)
-        if manifest is None:
-            _check_unmanifested(archive, policy)
-            code = "valid-unmanifested"
-        else:
+        if manifest is not None:
             _check_binding(manifest, key, policy, file_name)
             _check_tags(manifest, policy)
             _check_external(manifest, policy)
-            code = "valid"
         _check_names(archive)
+        group, version = _identity(manifest, file_name)
+        source = Source(digest, key, group, version, manifest, now)
+        for rule in policy.rules:
+            rule.source(source)
+        members = _checked(archive, manifest)
+        receive(digest, members)
+        for _ in members:
+            pass
     except DirectorError as problem:
         status = 6 if problem.exit_status == 6 else 7
         return Verdict(False, problem.code, str(problem), digest, key, manifest, None, status)
+    code = "valid" if manifest is not None else "valid-unmanifested"
     return Verdict(True, code, f"signed by {key.name}", digest, key, manifest, archive, 0)
 
 
@@ -137,42 +175,53 @@ def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:
 
 
 def _manifest(archive: Archive) -> Manifest | None:
-    """The manifest, which must name every other member; also reads, and so checks, each of them."""
-    records = []
-    raw = None
-    for place, (entry, data) in enumerate(archive.iter_data()):
-        if entry.name == MANIFEST_NAME:
-            if place:
-                raise NotValidated("Its manifest is not its first member.", code="manifest-place")
-            raw = data
-        else:
-            digest = hashlib.sha256(data).hexdigest()
-            records.append(MemberRecord(entry.name, len(data), digest))
-    if raw is None:
-        if any(record.name.casefold().startswith("tls-inf/") for record in records):
+    """The manifest, which must name every other member of the archive, in its order and with its size."""
+    names = archive.names
+    if MANIFEST_NAME not in names:
+        if any(name.casefold().startswith("tls-inf/") for name in names):
             raise NotValidated("It has TLS-INF members but no manifest.", code="manifest-missing")
         return None
-    manifest = Manifest.from_bytes(raw)
-    if tuple(records) != manifest.members or archive.directories:
-        raise NotValidated(
-            "Its members are not the ones that its manifest names.",
-            hint="Build the file again.",
-            code="manifest-members",
-        )
+    if names[0] != MANIFEST_NAME:
+        raise NotValidated("Its manifest is not its first member.", code="manifest-place")
+    manifest = Manifest.from_bytes(archive.read(MANIFEST_NAME))
+    held = [(entry.name, entry.size) for entry in archive.entries[1:]]
+    if archive.directories or held != [(told.name, told.size) for told in manifest.members]:
+        raise _other_members()
     return manifest
 
 
-def _check_unmanifested(archive: Archive, policy: Policy) -> None:
-    if policy.require_manifest:
-        raise NotValidated(
-            "It has no manifest, and this host requires one.",
-            hint="Build it with the hatch plugin.",
-            code="unmanifested",
-        )
+def _checked(archive: Archive, manifest: Manifest | None) -> Members:
+    """Each member with its bytes, once, checked against size, CRC-32 and, where there is one, the manifest."""
+    digests = {told.name: told.sha256 for told in manifest.members} if manifest else {}
+    for entry, data in archive.iter_data():
+        told = digests.get(entry.name)
+        if told is not None and told != hashlib.sha256(data).hexdigest():
+            raise _other_members()
+        yield entry.name, data
+
+
+def _other_members() -> NotValidated:
+    return NotValidated(
+        "Its members are not the ones that its manifest names.",
+        hint="Build the file again.",
+        code="manifest-members",
+    )
+
+
+def _identity(manifest: Manifest | None, file_name: str | None) -> tuple[str, str | None]:
+    """Group and version; those of a file without a manifest are only what its name says."""
+    if manifest is not None:
+        return manifest.group, manifest.version
+    try:
+        return split_file_name(file_name or "")
+    except DirectorError:
+        return "", None
 
 
 def _check_names(archive: Archive) -> None:
     taken = reserved_names(archive.names)
+    # Read when a Python starts, from wherever they lie on its path (module site).
+    taken += tuple(n for n in archive.names if "/" not in n and n.casefold().endswith(".pth"))
     if taken:
         raise NotValidated(
             f"It brings modules of names that are the host's own: {', '.join(taken)}.",

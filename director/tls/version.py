@@ -16,6 +16,7 @@ from director.errors import DirectorError
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", re.ASCII)
 _RELEASE = re.compile(r"[vV]?(\d+(?:\.\d+)*)", re.ASCII)
 _FIELD = re.compile(r"\d+|[^\d.]+", re.ASCII)
+_DATE = re.compile(r"20\d{10}", re.ASCII)
 _LONGEST = 100
 _NO_VERSION = Version("0")
 
@@ -27,6 +28,11 @@ def is_pep440(version: str) -> bool:
     except InvalidVersion:
         return False
     return True
+
+
+def is_date(version: str) -> bool:
+    """Whether it is a development build's version: UTC YYYYMMDDHHMM (guide 2.3.4, ``version:date``)."""
+    return _DATE.fullmatch(version) is not None
 
 
 def check_version(version: str) -> None:

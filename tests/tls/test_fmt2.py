@@ -36,7 +36,7 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 L25519 = 2**252 + 27742317777372353535851937790883648493
 
 #: RFC 8032, 7.1, test 1, and RFC 6979, A.2.5: known to everybody.
-KNOWN = {
+KNOWN: dict[str, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey] = {
     "FMT2, Ed25519": ed25519.Ed25519PrivateKey.from_private_bytes(
         bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     ),

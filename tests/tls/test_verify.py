@@ -24,6 +24,7 @@ from director.tls.manifest import (
     MemberRecord,
     describe,
 )
+from director.tls.rules import ManifestRequired
 from director.tls.verify import Policy, Verdict, verify
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -87,7 +88,7 @@ def test_without_a_manifest_it_is_valid_but_marked_unless_the_policy_wants_one(
 ) -> None:
     data = seal(write_archive(MEMBERS[1:]), key)
     assert decide(data, [key.public]).code == "valid-unmanifested"
-    refused = decide(data, [key.public], Policy(require_manifest=True))
+    refused = decide(data, [key.public], Policy(rules=(ManifestRequired(),)))
     assert (refused.valid, refused.code) == (False, "unmanifested")
 
 
