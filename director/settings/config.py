@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from director.errors import SettingsError
 from director.settings.expressions import evaluate
+from director.tls.keys import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST
 
 #: Every setting: what it is for, and its default for people.
 SETTINGS = {
@@ -27,8 +29,13 @@ SETTINGS = {
     "thesplogd": ("the directory of all logs", "LOGS_DIRECTORY, /var/log or DIR/.state/log"),
     "thesplogf": ("the file of Thespian's own log", "thespian_system.log"),
     "thesplogs": ("largest size of that file, bytes", "51200"),
+    "minkeybits": ("fewest bits of an RSA key that may validate, 1024 or more", "2048"),
+    "keygroups": ("groups that a key may sign, {'sha256:…': ['group', …]}", "any key any group"),
+    "revoked": ("fingerprints of keys and SHA-256 of files that are not accepted", "none"),
+    "requiremanifest": ("True refuses files made by Thespian's own director", "False"),
 }
 BASES = ("multiprocTCPBase", "multiprocUDPBase", "multiprocQueueBase", "simpleSystemBase")
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FILTER = "director.logfilter.ActorAddressLogFilter"
 _FORMAT = (
     "%(asctime)s %(levelname)-7s %(actorAddress)s %(name)s  %(message)s [%(filename)s:%(lineno)s]"
@@ -42,6 +49,20 @@ class Setting:
     name: str
     value: Any
     source: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What this host demands of sources beyond a valid signature (docs/trust.md).
+
+    ``key_groups`` maps a key's fingerprint to the groups that it may sign; ``revoked`` the SHA-256 of keys and files to
+    the reason, which may be "". All hashes are lower-case hex, without ``sha256:``.
+    """
+
+    min_key_bits: int
+    key_groups: dict[str, frozenset[str]]
+    revoked: dict[str, str]
+    require_manifest: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class Config:
     log_directory: Path
     log_file: str
     log_size: int
+    trust: Trust
     settings: tuple[Setting, ...]
     problems: tuple[str, ...]
 
@@ -124,9 +146,46 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
         log_directory=logs,
         log_file=str(logs / (found.text("thesplogf") or "thespian_system.log")),
         log_size=size,
+        trust=_trust(found),
         settings=tuple(found.seen),
         problems=_problems(directory),
     )
+
+
+def read_trust(directory: Path, environ: Mapping[str, str]) -> Trust:
+    """Read the settings that decide about trust, as they are now; the others are not looked at.
+
+    Raises:
+        SettingsError: one of them does not read. Nothing may be accepted then.
+    """
+    return _trust(_Files(directory, environ))
+
+
+def _trust(found: _Files) -> Trust:
+    bits = found.number("minkeybits", RSA_FLOOR)
+    if not RSA_LOWEST <= bits <= RSA_LARGEST:
+        found.wrong("minkeybits", f"{bits} bits are not between {RSA_LOWEST} and {RSA_LARGEST}")
+    key_groups = {}
+    for fingerprint, groups in found.dictionary("keygroups", {}).items():
+        if isinstance(groups, str):
+            groups = [groups]
+        plain = isinstance(groups, (list, tuple, set))
+        if not plain or not all(isinstance(group, str) for group in groups):
+            found.wrong("keygroups", f"the groups of {fingerprint!r} are no list of names")
+        key_groups[_hash(found, "keygroups", fingerprint)] = frozenset(groups)
+    word = found.text("requiremanifest") or "False"
+    if word not in {"True", "False"}:
+        found.wrong("requiremanifest", f"{word!r} is neither True nor False")
+    return Trust(bits, key_groups, found.hashes("revoked"), word == "True")
+
+
+def _hash(found: _Files, name: str, told: Any) -> str:
+    """A SHA-256 as lower-case hex; a mistyped one would silently bind nothing, so it is an error."""
+    plain = told.removeprefix("sha256:").lower() if isinstance(told, str) else ""
+    if not _SHA256.fullmatch(plain):
+        hint = "`director tlsinfo` and `director keygen` print fingerprints, `sha256sum` hashes of files."
+        found.wrong(name, f"{told!r} is no SHA-256 of 64 hex digits", hint)
+    return str(plain)
 
 
 def default_logging() -> dict[str, Any]:
@@ -195,6 +254,27 @@ class _Files:
             self.wrong(name, "it is no dictionary")
         self._note(name, value, raw)
         return dict(value)
+
+    def hashes(self, name: str) -> dict[str, str]:
+        """SHA-256 hashes with reasons: one a line with a comment behind it, or a Python list or dictionary."""
+        raw = self._read(name) or ""
+        told: dict[Any, Any] = {}
+        if raw.lstrip()[:1] in {"[", "(", "{"}:
+            value = self._evaluate(name, raw, {})
+            if isinstance(value, dict):
+                told = value
+            elif isinstance(value, (list, tuple, set)):
+                told = dict.fromkeys(value, "")
+            else:
+                self.wrong(name, "it is neither a list nor a dictionary")
+        else:
+            for line in raw.splitlines():
+                hash_, _, reason = line.partition("#")
+                if hash_.strip():
+                    told[hash_.strip()] = reason.strip()
+        found = {_hash(self, name, hash_): str(reason) for hash_, reason in told.items()}
+        self._note(name, found or SETTINGS[name][1], raw or None)
+        return found
 
     def path(self, name: str) -> Path:
         """The file of a setting."""
