@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +33,8 @@ from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
 from director.system import SystemProcesses
 from director.tls.naming import split_file_name
-from director.tls.verify import Policy, Verdict, verify
+from director.tls.verify import Verdict
+from director.trust import HostTrust
 
 #: Seconds to wait for an answer of the Director to a small question.
 ASK_LIMIT = 10.0
@@ -116,6 +117,7 @@ class DirectorControl:
         self.store = Store(self.directory, self.state)
         self.say = say
         self.warn = warn or logging.getLogger("director").warning
+        self._warned: set[str] = set()
         self._config: Config | None = None
         self._system: Any = None
         self._director: Any = None
@@ -320,37 +322,55 @@ class DirectorControl:
             for group, files in self.store.available().items()
         }
 
+    def trust(self, asked: str) -> HostTrust:
+        """This host's word about sources; ``asked`` stands in the audit log as what asked for a decision."""
+        return HostTrust(self.store, asked, environ=self.environ, warn=self._warn_once)
+
     def check(self, path: Path, data: bytes | None = None) -> Verdict:
-        """Verify a .tls file with the keys of the director directory, as the authority would."""
-        keys, bad = self.store.keys()
-        for problem in bad:
-            self.say(f"skipped: {problem}")
-        for key in keys:
-            self.say(f"key {key.name} ({key.fingerprint})")
+        """Verify a .tls file with keys, settings and marks of the director directory, as the authority would."""
         data = path.read_bytes() if data is None else data
-        verdict = verify(data, keys, Policy(), datetime.now(UTC), file_name=path.name)
+        verdict = self.trust("check").look(data, path.name)
         self.say(f"{path}: {verdict.code}: {verdict.message}")
         return verdict
 
+    def inspect(self, path: Path) -> Verdict:
+        """The verdict on a file that must be valid; the question is audited.
+
+        Raises:
+            NotValidated, DamagedArchive: with the reason and what to do.
+        """
+        verdict = self.check(path)
+        self.trust("tlsinfo").audit(verdict, path.name)
+        return _valid(path, verdict)
+
     def require_valid(self, path: Path, data: bytes) -> Verdict:
-        """The verdict on a file that must be valid.
+        """The verdict on a file that must be valid to be loaded; a refusal is audited.
 
         Raises:
             NotValidated, DamagedArchive: with the reason and what to do.
         """
         verdict = self.check(path, data)
         if not verdict.valid:
-            family = DamagedArchive if verdict.exit_status == 6 else NotValidated
-            raise family(f"{path}: {verdict.message}", code=verdict.code)
-        return verdict
+            self.trust("load").audit(verdict, path.name)
+        return _valid(path, verdict)
 
-    def install(self, source: str | Path) -> Path:
-        """Verify a .tls file and place it in the director directory, whole or not at all."""
+    def install(self, source: str | Path, *, replace: bool = False) -> Path:
+        """Verify a .tls file and place it in the director directory, whole or not at all.
+
+        Args:
+            source: its path.
+            replace: take other bytes of a version that was accepted before; that is recorded.
+
+        Raises:
+            NotValidated, DamagedArchive: with the reason; nothing changed.
+        """
         self.store.require()
         path = Path(source)
         split_file_name(path.name)
         data = path.read_bytes()
-        self.require_valid(path, data)
+        allowed = ("replace",) if replace else ()
+        # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
+        _valid(path, self.trust("install").admit(data, path.name, allowed=allowed))
         return self.store.install(path.name, data)
 
     def gensrc(self, *arguments: str) -> Generated:
@@ -385,20 +405,31 @@ class DirectorControl:
 
         return Steps(detail=self.say, line=self.say)
 
+    def _warn_once(self, line: str) -> None:
+        if line not in self._warned:
+            self._warned.add(line)
+            self.warn(line)
+
     # ---- loading ---------------------------------------------------------------------------------
 
-    def load(self, target: str) -> Loaded:
+    def load(self, target: str, *, allow_downgrade: bool = False) -> Loaded:
         """Load a group's newest file or a named one; returns when it is active.
 
         Args:
             target: GROUP, GROUP.tli, GROUP-VERSION.tls or a path.
+            allow_downgrade: take a file that is new to this host although a higher version was seen; that is recorded.
 
         Raises:
             NotFound, NotValidated, DamagedArchive, SettingsError: nothing was loaded.
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
-        return self._load(self.store.find(target))
+        chosen = self.store.find(target)
+        if allow_downgrade:
+            data = chosen.path.read_bytes()
+            trust = self.trust("load --allow-downgrade")
+            _valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
+        return self._load(chosen)
 
     def _load(self, chosen: Available) -> Loaded:
         data = chosen.path.read_bytes()
@@ -465,6 +496,26 @@ class DirectorControl:
             except OSError as problem:
                 error = DirectorError(f"{newest.path}: {problem.strerror}.")
                 results.append(Refreshed(group, None, error))
+        # After the loads: a newer version that is good takes over without a gap.
+        results += self._unload_revoked()
+        return results
+
+    def revoked(self) -> dict[str, str]:
+        """Loaded sources that are revoked by now: source hash → the reason."""
+        loaded = [one for told in self.loaded().values() for one in told["Loaded"]]
+        return self.trust("refresh").revoked(loaded)
+
+    def _unload_revoked(self) -> list[Refreshed]:
+        results = []
+        groups = {one: name for name, told in self.loaded().items() for one in told["Loaded"]}
+        for digest, reason in self.revoked().items():
+            group = groups[digest]
+            try:
+                self.unload(digest)
+                self.trust("refresh").audit_unload(digest, reason)
+                self.warn(f'"{group}" {digest} was unloaded, since it is revoked: {reason}.')
+            except DirectorError as problem:
+                results.append(Refreshed(group, None, problem))
         return results
 
     def unload(self, digest: str) -> None:
@@ -497,6 +548,13 @@ class DirectorControl:
             answer["ActorAddress"],
             answer["StartTime"],
         )
+
+
+def _valid(path: Path, verdict: Verdict) -> Verdict:
+    if not verdict.valid:
+        family = DamagedArchive if verdict.exit_status == 6 else NotValidated
+        raise family(f"{path}: {verdict.message}", code=verdict.code)
+    return verdict
 
 
 def source_hash(data: bytes) -> str:

@@ -1,31 +1,38 @@
 """Writing files so that the old or the new bytes are there whenever the machine stops.
 
-What lives here: the one way in which this project, build side and run side, replaces a file, and the one in which it
-makes files that must not be there yet.
+What lives here: the one way in which this project, build side and run side, replaces a file, the one in which it
+makes files that must not be there yet, and the locks where two processes could meet.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from director.errors import DirectorError
 
 
-def write_atomically(target: Path, data: bytes, *, mode: int) -> None:
+def write_atomically(
+    target: Path, data: bytes, *, mode: int, owner: tuple[int, int] | None = None
+) -> None:
     """Write a file: to a temporary one beside it, flushed to the disk, then put in its place.
 
     Args:
         target: the file; its directory exists.
         mode: permission bits of the new file.
+        owner: user and group that the new file is given to; None leaves it to the writing process.
     """
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fsync(stream.fileno())
         Path(name).chmod(mode)
         Path(name).replace(target)
@@ -64,6 +71,71 @@ def create_files(files: Sequence[tuple[Path, bytes, int]]) -> None:
                 code="exists",
             ) from None
         raise
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that only its owner can enter, unless it is there.
+
+    Root makes it for the owner of the directory above: what an operator's command makes first, the service writes
+    later.
+    """
+    if directory.is_dir():
+        return
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    owner = owner_for(directory.parent)
+    if owner is not None:
+        os.chown(directory, *owner)
+
+
+def owner_for(directory: Path) -> tuple[int, int] | None:
+    """Whom a file in this directory belongs to, where this process has to give it away for that; else None."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return None
+    told = directory.stat()
+    return None if told.st_uid == 0 else (told.st_uid, told.st_gid)
+
+
+@contextlib.contextmanager
+def locked(path: Path, limit: float) -> Iterator[None]:
+    """Hold a lock file; the kernel gives it up when its holder ends, however it ends.
+
+    Args:
+        path: the lock file, made where it is missing.
+        limit: seconds to wait for another holder.
+
+    Raises:
+        DirectorError: code ``locked``: another process held it all that time.
+    """
+    owner = owner_for(path.parent)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if owner is not None:
+            os.fchown(handle, *owner)
+        _lock(handle, path, limit)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, path: Path, limit: float) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock: the admin port decides there
+        return
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise DirectorError(
+                    f"Another process has held {path} for {limit:.0f} s.",
+                    hint="Wait for the other command; `fuser` tells which process it is.",
+                    code="locked",
+                ) from None
+            time.sleep(0.02)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The director directory as an object: keys, what is available, install, the unpacked cache.
+"""The director directory as an object: keys, what is available, install.
 
-What lives here: all reading and writing of THESPIAN_DIRECTOR_DIR and of the state directory. What does
-not: deciding whether a file is trusted (`director.tls.verify`), settings (`director.settings`).
+What lives here: reading and writing THESPIAN_DIRECTOR_DIR. What does not: deciding whether a file is trusted
+(`director.trust`), settings (`director.settings`), what else lies in the state directory (`director.cache`,
+`director.marks`, `director.audit`).
 
 Every write goes to a temporary file beside the target, is flushed to the disk, and replaces the target in
 one step; what an interrupted write leaves begins with a dot and is never read.
@@ -10,21 +11,22 @@ one step; what an interrupted write leaves begins with a dot and is never read.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
-from director.files import write_atomically
-from director.tls.archive import Archive
+from director.files import locked, make_private, owner_for, write_atomically
 from director.tls.keys import PublicKey, load_public_key
 from director.tls.naming import split_file_name
 from director.tls.version import version_key
 
-#: Written last into an unpacked source: without it the directory is a left-over.
-COMPLETE = ".complete"
+#: Seconds to wait for another command; starting a system may take the longest.
+LOCK_LIMIT = 120.0
+#: Bytes of a key file; the largest key that is accepted takes some 3,000.
+_LONGEST_KEY = 65536
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class Store:
             try:
                 if not path.is_file():  # a directory, a FIFO: opening one could block for ever
                     raise KeyProblem(f"{path} is not a regular file.", code="key-unreadable")
-                good.append(load_public_key(path.read_bytes(), name=str(path), min_bits=min_bits))
+                with path.open("rb") as stream:
+                    pem = stream.read(_LONGEST_KEY)
+                good.append(load_public_key(pem, name=str(path), min_bits=min_bits))
             except KeyProblem as problem:
                 bad.append(problem)
             except OSError as problem:
@@ -139,7 +143,7 @@ class Store:
         """
         split_file_name(name)
         target = self.directory / name
-        write_atomically(target, data, mode=0o644)
+        write_atomically(target, data, mode=0o644, owner=owner_for(self.directory))
         return target
 
     def keep_newest(self, group: str, limit: int, keep: Path) -> list[Path]:
@@ -157,49 +161,30 @@ class Store:
 
     def unpacked(self, sha256: str) -> Path:
         """Where the source of a .tls with this SHA-256 (hex) is unpacked."""
-        return self.state / "unpacked" / sha256
-
-    def unpack(self, sha256: str, archive: Archive) -> Path:
-        """Unpack a verified archive once; a second call finds the first one's directory.
-
-        Args:
-            sha256: of the .tls file, hex.
-            archive: what `director.tls.verify` returned with a valid verdict.
-        """
-        target = self.unpacked(sha256)
-        if (target / COMPLETE).is_file():
-            return target
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=target.parent))
-        try:
-            for entry, data in archive.iter_data():
-                path = work / entry.name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path.write_bytes(data)
-            # No fsync per member: the marker comes last, and without it the whole is made again.
-            write_atomically(work / COMPLETE, b"", mode=0o600)
-            if target.exists():
-                shutil.rmtree(target)
-            work.replace(target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        return target
+        return self.cache.place(sha256)
 
     def forget(self, sha256: str) -> None:
-        """Remove an unpacked source and what its failed starts left; nothing runs from it."""
-        target = self.unpacked(sha256)
-        for path in (target, Path(f"{target}.errors")):
-            shutil.rmtree(path, ignore_errors=True)
+        """Remove an unpacked source that was unloaded, now or when no process uses it any more."""
+        self.cache.forget(sha256)
+
+    def tidy(self) -> None:
+        """Remove unpacked sources that no process uses and whose file is not here any more."""
+        if not self.cache.root.is_dir():
+            return
+        here = set()
+        for path in self.directory.glob("*.tls"):
+            with contextlib.suppress(OSError), path.open("rb") as stream:
+                here.add(hashlib.file_digest(stream, "sha256").hexdigest())
+        self.cache.tidy(here)
+
+    @property
+    def cache(self) -> Cache:
+        """The unpacked sources."""
+        return Cache(self.state)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock file of the state directory: two commands never start two systems."""
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.state / f"{name}.lock").open("w") as handle:
-            try:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            except ImportError:  # Windows has no flock: the admin port decides there
-                pass
+        make_private(self.state)
+        with locked(self.state / f"{name}.lock", LOCK_LIMIT):
             yield

@@ -1,6 +1,6 @@
 """The Source Authority: decides for this host which sources may run, and makes them ready to.
 
-What lives here: the actor. The decision itself is `director.tls.verify`, a pure function; the stub that Thespian
+What lives here: the actor. What it decides by is `director.trust`; the stub that Thespian
 gets instead of the source is `director.actors.stub`.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,11 @@ from thespian.actors import (
 
 from director.actors.messages import REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
+from director.errors import DirectorError, NotValidated
 from director.store import Store
 from director.tls.naming import top_level_names
-from director.tls.verify import Policy, Verdict, verify
+from director.tls.verify import Members, Verdict, refusal
+from director.trust import HostTrust
 
 log = logging.getLogger("director.authority")
 
@@ -52,6 +53,7 @@ class SourceAuthority(ActorTypeDispatcher):
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.director = message["Director"]
             if first:
+                self._tidy()
                 self.registerSourceAuthority()
                 self.notifyOnSourceAvailability()
             self.starters.append(sender)
@@ -71,7 +73,9 @@ class SourceAuthority(ActorTypeDispatcher):
             self.refused.add(source_hash)
             self.send(sender, ValidatedSource(source_hash, refusal_archive("a probe"), REFUSED))
             return
-        verdict, stub, place = self._decide(message.sourceData, str(message.sourceInfo))
+        verdict, stub, place = self._decide(
+            source_hash, bytes(message.sourceData), str(message.sourceInfo)
+        )
         info = str(message.sourceInfo) if verdict.valid else REFUSED + verdict.message
         if verdict.valid:
             self.refused.discard(source_hash)
@@ -92,6 +96,14 @@ class SourceAuthority(ActorTypeDispatcher):
         )
         self.send(sender, ValidatedSource(source_hash, stub, info))
 
+    def _tidy(self) -> None:
+        """What an earlier system left unpacked, and nobody can load again, goes."""
+        assert self.store is not None  # noqa: S101 - called by Startup
+        try:
+            self.store.tidy()
+        except (OSError, DirectorError) as problem:
+            log.warning("the unpacked cache was not tidied: %s", problem)
+
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
         """A refused source is unloaded as soon as Thespian took note of it, not before."""
         if message.sourceHash in self.refused:
@@ -101,28 +113,27 @@ class SourceAuthority(ActorTypeDispatcher):
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
         """Nothing to do: the Director keeps the books."""
 
-    def _decide(self, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
+    def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup
-        keys, bad = self.store.keys()
-        for problem in bad:
-            log.warning("skipped a key file: %s", problem)
-        verdict = verify(data, keys, Policy(), datetime.now(UTC), file_name=Path(name).name)
+        store, placed = self.store, [""]
+
+        def unpack(sha256: str, members: Members) -> None:
+            placed[0] = str(store.cache.fill(sha256, members))
+
+        trust = HostTrust(store, "authority", warn=log.warning)
+        try:
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() != source_hash:
+                raise NotValidated(
+                    f"{name} came with the hash of other bytes.", hint="Load it again.", code="hash"
+                )
+            verdict = trust.admit(data, Path(name).name, unpack)
+        except DirectorError as problem:
+            verdict = refusal(data, problem.code, str(problem), problem.exit_status)
+        except OSError as problem:
+            text = f"{name} cannot be unpacked under {store.state}: {problem.strerror}."
+            hint = "Make room or mend the permissions there, then load it again."
+            verdict = refusal(data, "unpack", f"{text} {hint}", 1)
         if not verdict.valid or verdict.archive is None:
             return verdict, refusal_archive(verdict.message), ""
-        try:
-            place = self.store.unpack(verdict.sha256, verdict.archive)
-        except OSError as problem:
-            text = f"{name} cannot be unpacked under {self.store.state}: {problem.strerror}."
-            refused = Verdict(
-                valid=False,
-                code="unpack",
-                message=f"{text} Make room or mend the permissions there, then load it again.",
-                sha256=verdict.sha256,
-                key=verdict.key,
-                manifest=verdict.manifest,
-                archive=None,
-                exit_status=1,
-            )
-            return refused, refusal_archive(refused.message), ""
         tops = top_level_names(verdict.archive.names)
-        return verdict, stub_archive(place, tops), str(place)
+        return verdict, stub_archive(Path(placed[0]), tops), placed[0]

@@ -121,6 +121,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             top = name.partition(".")[0]
             if top in self.tops and top not in _KEPT:
                 del sys.modules[name]
+        _hold(self.directory)
         sys.path.insert(0, self.directory)
         importlib.invalidate_caches()
 
@@ -167,6 +168,20 @@ def last_words(directory: str | os.PathLike[str]) -> str:
     except OSError:
         pass
     return text
+
+
+def _hold(directory: str) -> None:
+    """Let `director.cache` see that the source is in use, as long as this process or a fork of it lives.
+
+    The marker is opened and locked, and never closed: the kernel does that with the last process.
+    """
+    try:
+        import fcntl
+
+        marker = os.open(os.path.join(directory, ".complete"), os.O_RDONLY)  # noqa: PTH118
+        fcntl.flock(marker, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        pass  # it is being removed, and the import will tell; or there are no such locks here
 
 
 def _leave_word(directory: str, text: str) -> None:

@@ -60,11 +60,13 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
     """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one."""
     control = control_of(ctx)
     path = control.locate(file)
-    verdict = control.require_valid(path, path.read_bytes())
+    verdict = control.inspect(path)
     archive = verdict.archive
     assert archive is not None and verdict.key is not None  # noqa: S101 - it is valid
     if member is None:
         click.echo(f'Validated "{path}" loadable with key {verdict.key.name}')
+        click.echo(f"key {verdict.key.fingerprint}")
+        click.echo(f"file sha256:{verdict.sha256}")
         if verdict.manifest:
             click.echo(f"group {verdict.manifest.group}, version {verdict.manifest.version}")
         else:
@@ -80,9 +82,15 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
+@click.option(
+    "--replace", is_flag=True, help="Take other bytes of a version that was accepted before."
+)
 @click.pass_context
-def install(ctx: click.Context, files: tuple[str, ...]) -> None:
-    """Verify each of FILES and place it in the director directory, whole or not at all."""
+def install(ctx: click.Context, files: tuple[str, ...], replace: bool) -> None:
+    """Verify each of FILES and place it in the director directory, whole or not at all.
+
+    A version older than the highest that this host has seen under the same key is refused.
+    """
     control = control_of(ctx)
     for file in files:
-        click.echo(f"Installed {control.install(file)}")
+        click.echo(f"Installed {control.install(file, replace=replace)}")

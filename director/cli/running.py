@@ -48,13 +48,18 @@ def _report(loaded: Loaded) -> None:
 
 @click.command()
 @click.argument("group_or_file")
+@click.option(
+    "--allow-downgrade",
+    is_flag=True,
+    help="Take a file that is new to this host although it has seen a higher version.",
+)
 @click.pass_context
-def load(ctx: click.Context, group_or_file: str) -> None:
+def load(ctx: click.Context, group_or_file: str, allow_downgrade: bool) -> None:
     """Load GROUP, GROUP.tli, GROUP-VERSION.tls or a path; done when that version is active.
 
     The actor system is started where none runs. A named file, even an older one, is the one loaded.
     """
-    _report(control_of(ctx).load(group_or_file))
+    _report(control_of(ctx).load(group_or_file, allow_downgrade=allow_downgrade))
 
 
 def _refresh(control: DirectorControl) -> bool:

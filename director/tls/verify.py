@@ -70,6 +70,8 @@ class Verdict:
     manifest: Manifest | None
     archive: Archive | None
     exit_status: int
+    #: What the rules were asked about; None where it did not come so far.
+    source: Source | None = None
 
     @property
     def tli(self) -> str | None:
@@ -77,6 +79,12 @@ class Verdict:
         if self.archive is None or TLI_NAME not in self.archive.names:
             return None
         return self.archive.read(TLI_NAME).decode("utf-8", errors="replace")
+
+
+def refusal(data: bytes, code: str, message: str, exit_status: int) -> Verdict:
+    """The verdict on a file that could not be decided about."""
+    digest = hashlib.sha256(data).hexdigest()
+    return Verdict(False, code, message, digest, None, None, None, exit_status)
 
 
 def verify(
@@ -128,6 +136,7 @@ def verify_into(
     digest = hashlib.sha256(data).hexdigest()
     key: PublicKey | None = None
     manifest: Manifest | None = None
+    source: Source | None = None
     try:
         if len(data) > policy.limits.max_bytes:
             raise NotValidated("The file is larger than this host accepts.", code="too-large")
@@ -152,9 +161,11 @@ def verify_into(
             pass
     except DirectorError as problem:
         status = 6 if problem.exit_status == 6 else 7
-        return Verdict(False, problem.code, str(problem), digest, key, manifest, None, status)
+        return Verdict(
+            False, problem.code, str(problem), digest, key, manifest, None, status, source
+        )
     code = "valid" if manifest is not None else "valid-unmanifested"
-    return Verdict(True, code, f"signed by {key.name}", digest, key, manifest, archive, 0)
+    return Verdict(True, code, f"signed by {key.name}", digest, key, manifest, archive, 0, source)
 
 
 def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -111,11 +112,26 @@ def test_an_upgrade_switches_the_role_and_the_old_version_stays(host: Host) -> N
 
 def test_a_named_file_even_an_older_one_is_the_one_loaded(host: Host) -> None:
     host.put("app", "1.0", tli(), sources("one"))
+    host.control.load("app")
     host.put("app", "2.0", tli(), sources("two"))
     host.control.load("app")
     assert ask(host, {})["word"] == "two"
     host.control.load("app-1.0.tls")
     assert ask(host, {})["word"] == "one"
+
+
+def test_an_older_file_that_is_new_to_the_host_needs_the_operators_word(host: Host) -> None:
+    host.put("app", "2.0", tli(), sources("two"))
+    host.control.load("app")
+    host.put("app", "1.0", tli(), sources("one"))
+    with pytest.raises(NotValidated, match="allow-downgrade") as caught:
+        host.control.load("app-1.0.tls")
+    assert caught.value.code == "downgrade" and ask(host, {})["word"] == "two"
+    host.control.load("app-1.0.tls", allow_downgrade=True)
+    assert ask(host, {})["word"] == "one"
+    lines = (host.control.state / "audit.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    assert [line for line in told if "allowed: downgrade" in line.get("note", "")]
 
 
 def test_a_version_that_does_not_import_fails_with_its_own_traceback_and_the_old_one_serves(

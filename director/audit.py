@@ -1,0 +1,98 @@
+"""The audit log: one JSON line for every decision about a source, in ``audit.jsonl`` of the state directory.
+
+Several processes write it; each line is whole or not there. It is rotated by size. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from director.files import locked, make_private, owner_for
+
+#: Seconds to wait for another process that writes.
+LOCK_LIMIT = 10.0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """``audit.jsonl`` of a state directory, and ``audit.jsonl.1`` … with what was before.
+
+    Args:
+        state: the state directory.
+        limit: bytes after which a new file is begun.
+        kept: how many full files are kept beside it.
+    """
+
+    state: Path
+    limit: int = 5 << 20
+    kept: int = 4
+
+    @property
+    def path(self) -> Path:
+        """The file that is written now."""
+        return self.state / "audit.jsonl"
+
+    def append(self, fields: Mapping[str, Any]) -> None:
+        """Add a line with these fields; ``when`` stands first.
+
+        Raises:
+            OSError: it cannot be written; no part of the line is there then.
+            DirectorError: code ``locked``.
+        """
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"when": when, **fields}).encode() + b"\n"
+        make_private(self.state)
+        with locked(self.state / "audit.lock", LOCK_LIMIT):
+            handle = self._open()
+            try:
+                size = os.fstat(handle).st_size
+                if size and size + len(line) > self.limit:
+                    os.close(handle)
+                    self._rotate()
+                    handle = self._open()
+                    size = 0
+                if size and os.pread(handle, 1, size - 1) != b"\n":
+                    line = b"\n" + line  # a machine stopped in the midst of the last one
+                try:
+                    written = os.write(handle, line)
+                except OSError:
+                    os.ftruncate(handle, size)
+                    raise
+                if written != len(line):
+                    os.ftruncate(handle, size)
+                    raise OSError(28, "No space left for the audit line", str(self.path))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def _open(self) -> int:
+        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        owner = owner_for(self.state)
+        if owner is not None:
+            os.fchown(handle, *owner)
+        return handle
+
+    def _rotate(self) -> None:
+        for number in range(self.kept, 0, -1):
+            older = Path(f"{self.path}.{number}")
+            newer = self.path if number == 1 else Path(f"{self.path}.{number - 1}")
+            if newer.exists():
+                newer.replace(older)
+
+
+def who() -> str:
+    """The user of this process, and on whose behalf, where sudo told."""
+    try:
+        import pwd
+
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError):
+        name = str(os.geteuid())
+    behind = os.environ.get("SUDO_USER")
+    return f"{behind} as {name}" if behind and behind != name else name

@@ -1,0 +1,200 @@
+"""The unpacked cache: each source once, in a directory named by the SHA-256 of its file, private to its owner.
+
+What lives here: filling it, checking what is there before it is used again, and removing it when its source is unloaded
+and no process uses it. The members that come in were checked (`director.tls.verify.verify_into`).
+
+An actor's process holds a shared lock on the marker of its source (`director.actors.runtime`), which its children
+inherit and the kernel gives up with the last of them: that is how use is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from director.errors import DirectorError
+from director.files import locked, make_private, write_atomically
+
+#: Written last into an unpacked source: without it the directory is a left-over.
+COMPLETE = ".complete"
+#: Stands beside it once the source was unloaded while a process still used it.
+UNLOADED = ".unloaded"
+#: Seconds to wait for another process that unpacks.
+LOCK_LIMIT = 120.0
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The unpacked sources of a state directory."""
+
+    state: Path
+
+    @property
+    def root(self) -> Path:
+        """The directory that holds them all."""
+        return self.state / "unpacked"
+
+    def place(self, sha256: str) -> Path:
+        """Where the source of a .tls with this SHA-256 (hex) is unpacked."""
+        return self.root / sha256
+
+    def fill(self, sha256: str, members: Iterator[tuple[str, bytes]]) -> Path:
+        """Unpack a source, or check and mend what is there of it; all members are read.
+
+        Args:
+            sha256: of the .tls file, hex.
+            members: names with ``/``, and bytes. What they raise leaves the cache as it was.
+
+        Raises:
+            OSError: it cannot be written.
+            DirectorError: code ``cache``: it is not private.
+        """
+        self._require_private()
+        with locked(self.state / "unpack.lock", LOCK_LIMIT):
+            self._sweep(lambda entry: False)
+            target = self.place(sha256)
+            if (target / COMPLETE).is_file() and _is_private_tree(target):
+                _mend(target, members)
+                (target / UNLOADED).unlink(missing_ok=True)
+            else:
+                self._unpack(target, members)
+        return target
+
+    def forget(self, sha256: str) -> bool:
+        """Remove an unpacked source that was unloaded, and what its failed starts left.
+
+        Returns:
+            False: a process still uses it; it goes with the next sweep.
+        """
+        target = self.place(sha256)
+        shutil.rmtree(f"{target}.errors", ignore_errors=True)
+        if not target.is_dir():
+            return True
+        with locked(self.state / "unpack.lock", LOCK_LIMIT):
+            if _in_use(target):
+                (target / UNLOADED).touch(mode=0o600)
+                return False
+            self._remove(target)
+        return True
+
+    def tidy(self, keep: Set[str]) -> None:
+        """Remove every source that no process uses and that is not to be kept.
+
+        Args:
+            keep: SHA-256 of the files that may be loaded again.
+        """
+        if self.root.is_dir():
+            with locked(self.state / "unpack.lock", LOCK_LIMIT):
+                self._sweep(lambda entry: entry.name.removesuffix(".errors") not in keep)
+
+    def _require_private(self) -> None:
+        make_private(self.state)
+        make_private(self.root)
+        for directory in (self.state, self.root):
+            told = directory.lstat()
+            foreign = os.name == "posix" and told.st_uid != os.geteuid()
+            if not stat.S_ISDIR(told.st_mode) or foreign:
+                raise DirectorError(
+                    f"{directory} belongs to another user, who could change what runs from it.",
+                    hint="Give it to the user of the actor system, or set THESPIAN_DIRECTOR_STATE.",
+                    code="cache",
+                )
+            if stat.S_IMODE(told.st_mode) & 0o022 or (
+                directory == self.root and stat.S_IMODE(told.st_mode) & 0o077
+            ):
+                directory.chmod(0o700)
+
+    def _unpack(self, target: Path, members: Iterator[tuple[str, bytes]]) -> None:
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=self.root))
+        try:
+            known = {work}
+            for name, data in members:
+                path = work / name
+                if path.parent not in known:
+                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    known.add(path.parent)
+                path.write_bytes(data)
+            # No fsync per member: the marker comes last, and without it the whole is made again.
+            write_atomically(work / COMPLETE, b"", mode=0o600)
+            if target.exists():
+                self._remove(target)
+            work.replace(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _sweep(self, unwanted: Callable[[Path], bool]) -> None:
+        """Left-overs begin with a dot; whoever makes one holds the lock that the caller holds now."""
+        for entry in sorted(self.root.iterdir()):
+            if entry.name.startswith("."):
+                shutil.rmtree(entry, ignore_errors=True)
+            elif ((entry / UNLOADED).exists() or unwanted(entry)) and not _in_use(entry):
+                self._remove(entry)
+
+    def _remove(self, target: Path) -> None:
+        """Out of the way in one step, so that no half of it is ever found under its name."""
+        gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=self.root))
+        target.replace(gone / target.name)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _is_private_tree(target: Path) -> bool:
+    """Whether nobody else could have written into it; byte code is not checked any further."""
+    for directory, _, _ in os.walk(target):
+        told = Path(directory).lstat()
+        if os.name == "posix" and (told.st_uid != os.geteuid() or told.st_mode & 0o022):
+            return False
+    return True
+
+
+def _mend(target: Path, members: Iterator[tuple[str, bytes]]) -> None:
+    """See that the files are those that were verified and no others; a wrong one is put right in its place."""
+    names = {COMPLETE, UNLOADED}
+    for name, data in members:
+        names.add(name)
+        path = target / name
+        if not _holds(path, data):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(path, data, mode=0o600)
+    for directory, folders, files in os.walk(target):
+        here = Path(directory)
+        folders[:] = [one for one in folders if one != "__pycache__"]
+        for link in [one for one in folders if (here / one).is_symlink()]:
+            (here / link).unlink()
+        for file in files:
+            if (here / file).relative_to(target).as_posix() not in names:
+                (here / file).unlink()
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        told = path.lstat()
+        return (
+            stat.S_ISREG(told.st_mode) and told.st_size == len(data) and path.read_bytes() == data
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _in_use(target: Path) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows: a file that is open there cannot be removed anyway
+        return False
+    try:
+        handle = os.open(target / COMPLETE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,186 @@
+"""What this host has accepted: the highest version seen per key and group, and the bytes themselves.
+
+What lives here: the book (pure), the rule that guards files that arrive, and ``marks.json`` in the state directory.
+The rule follows python-tuf's rollback and fast-forward attacks: a mark belongs to a key, so one that a stolen key
+raised ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Set
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from director.errors import DirectorError, NotValidated
+from director.files import locked, make_private, owner_for, write_atomically
+from director.tls.rules import Rule, Source, bare
+from director.tls.version import is_date, version_key
+
+#: Files of a group that are remembered; the oldest are forgotten first.
+REMEMBERED = 500
+#: Seconds to wait for another process that writes the marks.
+LOCK_LIMIT = 30.0
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A file that was accepted.
+
+    ``key`` is its signer's fingerprint, ``source_hash`` Thespian's name of it (MD5), ``when`` RFC 3339 UTC, ``why`` is
+    ``arrived``, or what the operator allowed: ``downgrade`` or ``replace``.
+    """
+
+    group: str
+    version: str | None
+    key: str
+    source_hash: str
+    file: str
+    when: str
+    why: str
+
+
+@dataclass(frozen=True)
+class MarkBook:
+    """All marks of a host. ``accepted`` is by SHA-256 (hex), in the order of arrival."""
+
+    accepted: Mapping[str, Accepted] = field(default_factory=dict)
+    #: (fingerprint, group, "release" or "date") → the highest version seen.
+    highest: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def mark(self, key: str, group: str, version: str) -> str | None:
+        """The highest version seen of a group under a key, among those of this version's kind."""
+        return self.highest.get((key, group, kind_of(version)))
+
+    def with_accepted(self, sha256: str, told: Accepted) -> MarkBook:
+        """The book after this file was accepted; the same book where nothing changes."""
+        highest = dict(self.highest)
+        if told.version is not None:
+            mark = self.mark(told.key, told.group, told.version)
+            if mark is None or version_key(told.version) > version_key(mark):
+                highest[told.key, told.group, kind_of(told.version)] = told.version
+        if sha256 in self.accepted and highest == self.highest:
+            return self
+        accepted = {**self.accepted, sha256: self.accepted.get(sha256, told)}
+        of_group = [one for one, other in accepted.items() if other.group == told.group]
+        for surplus in of_group[:-REMEMBERED]:
+            del accepted[surplus]
+        return replace(self, accepted=accepted, highest=highest)
+
+    def to_bytes(self) -> bytes:
+        """The text of ``marks.json``."""
+        marks = [
+            {"key": key, "group": group, "kind": kind, "version": version}
+            for (key, group, kind), version in sorted(self.highest.items())
+        ]
+        accepted = {sha256: asdict(told) for sha256, told in self.accepted.items()}
+        document = {"schema": _SCHEMA, "marks": marks, "accepted": accepted}
+        return json.dumps(document, indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> MarkBook:
+        """Read ``marks.json``; ValueError, KeyError or TypeError where it is not of that form."""
+        told: Any = json.loads(data)
+        if told["schema"] != _SCHEMA:
+            raise ValueError(f"its schema is {told['schema']}, not {_SCHEMA}")
+        accepted = {sha256: Accepted(**fields) for sha256, fields in told["accepted"].items()}
+        highest = {
+            (str(one["key"]), str(one["group"]), str(one["kind"])): str(one["version"])
+            for one in told["marks"]
+        }
+        return cls(accepted, highest)
+
+
+@dataclass(frozen=True)
+class Arrivals(Rule):
+    """A file that this host has not accepted before must not be older than what it has, nor take a version's place.
+
+    Args:
+        book: what was accepted.
+        revoked: hashes that do not count any more; a version under a revoked key may be taken again.
+        allowed: ``downgrade`` and ``replace``, where the operator said so.
+    """
+
+    book: MarkBook
+    revoked: Set[str] = frozenset()
+    allowed: Set[str] = frozenset()
+
+    def source(self, source: Source) -> None:
+        """Codes ``downgrade`` and ``version-taken``. A file without a version has no such rule."""
+        if source.version is None or source.sha256 in self.book.accepted:
+            return
+        own = version_key(source.version)
+        for sha256, other in self.book.accepted.items():
+            if "replace" in self.allowed or {sha256, bare(other.key)} & self.revoked:
+                continue
+            same = other.group == source.group and other.version is not None
+            if same and version_key(other.version) == own:
+                raise NotValidated(
+                    f"This host has accepted other bytes as {source.group} {other.version} "
+                    f"(on {other.when}).",
+                    hint="Give it a new version; while developing, build with version = "
+                    '"date". `director install --replace` takes it all the same.',
+                    code="version-taken",
+                )
+        mark = self.book.mark(source.key.fingerprint, source.group, source.version)
+        if mark is not None and own < version_key(mark) and "downgrade" not in self.allowed:
+            raise NotValidated(
+                f"It is {source.group} {source.version}, older than {mark}, which this host has seen.",
+                hint="`director load FILE --allow-downgrade` loads it all the same.",
+                code="downgrade",
+            )
+
+
+@dataclass(frozen=True)
+class Marks:
+    """``marks.json`` of a state directory."""
+
+    state: Path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.state / "marks.json"
+
+    def read(self) -> MarkBook:
+        """What was accepted so far.
+
+        Raises:
+            DirectorError: code ``marks``: it does not read; an older file could be any file then.
+        """
+        try:
+            return MarkBook.from_bytes(self.path.read_bytes())
+        except FileNotFoundError:
+            return MarkBook()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            told = problem.strerror if isinstance(problem, OSError) else problem
+            raise DirectorError(
+                f"{self.path} does not read ({told}), so nothing new is accepted.",
+                hint="Run as the user of the actor system; or, where it is damaged, restore it from a backup or "
+                "remove it: every version then counts as new.",
+                code="marks",
+            ) from None
+
+    def accept(self, sha256: str, told: Accepted, check: Callable[[MarkBook], None]) -> None:
+        """Note that a file was accepted, unless what another process accepted meanwhile forbids it.
+
+        Args:
+            sha256: of the file, hex.
+            check: called with the book under the lock; what it raises stops this.
+        """
+        make_private(self.state)
+        with locked(self.state / "marks.lock", LOCK_LIMIT):
+            book = self.read()
+            check(book)
+            after = book.with_accepted(sha256, told)
+            if after is not book:
+                write_atomically(
+                    self.path, after.to_bytes(), mode=0o600, owner=owner_for(self.state)
+                )
+
+
+def kind_of(version: str) -> str:
+    """Dates have a mark of their own: a host that ran development builds takes release 2.0."""
+    return "date" if is_date(version) else "release"

@@ -1,0 +1,252 @@
+"""This host's word about a source: its keys, settings and marks as they are now, put before the pure decision.
+
+What lives here: what the Source Authority and the commands share, so that both decide alike. What does not: the
+decision (`director.tls.verify`), the rules (`director.tls.rules`, `director.marks`), reading settings
+(`director.settings.config`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from director.audit import Audit, who
+from director.errors import DirectorError, KeyProblem, NotValidated
+from director.marks import Accepted, Arrivals, MarkBook, Marks
+from director.settings.config import Trust, read_trust
+from director.store import Store
+from director.tls.keys import RSA, RSA_FLOOR, PublicKey
+from director.tls.rules import InTime, KeyGroups, ManifestRequired, Revoked, Rule, Source, bare
+from director.tls.verify import Members, Policy, Verdict, verify_into
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The keys that may validate now, what is wrong with other key files, and what the operator should know."""
+
+    keys: tuple[PublicKey, ...]
+    problems: tuple[KeyProblem, ...]
+    warnings: tuple[str, ...]
+
+
+class HostTrust:
+    """Decides for a director directory, with what lies there now.
+
+    Args:
+        store: the director directory and its state.
+        asked: what asks: ``load``, ``install``, ``tlsinfo``, ``authority``.
+        environ: what expressions in settings see.
+        warn: told what an operator should know.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        asked: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.store = store
+        self.asked = asked
+        self.environ = os.environ if environ is None else environ
+        self.warn = warn
+        self.marks = Marks(store.state)
+
+    def keyring(self, trust: Trust) -> Keyring:
+        """Every key file, read now (guide 2.2); a bad one never hides a good one."""
+        keys, problems = self.store.keys(min_bits=trust.min_key_bits)
+        warnings = [
+            f"{key.name} is an RSA key of {key.bits} bits only; minkeybits.cfg lets it validate. Replace it."
+            for key in keys
+            if key.algorithm == RSA and key.bits < RSA_FLOOR
+        ]
+        here = {bare(key.fingerprint) for key in keys}
+        warnings += [
+            f"keygroups.cfg names sha256:{one}, which is no key of this host."
+            for one in trust.key_groups
+            if one not in here
+        ]
+        return Keyring(tuple(keys), tuple(problems), tuple(warnings))
+
+    def look(self, data: bytes, name: str) -> Verdict:
+        """Decide about a file without noting that it was accepted.
+
+        Args:
+            data: the whole file.
+            name: its base name, which has to agree with what is in it.
+
+        Raises:
+            DirectorError: settings or marks do not read.
+        """
+        return self._decide(data, name, _nothing, read_trust(*self._place), self.marks.read(), ())
+
+    def admit(
+        self,
+        data: bytes,
+        name: str,
+        receive: Callable[[str, Members], None] | None = None,
+        *,
+        allowed: Iterable[str] = (),
+    ) -> Verdict:
+        """Decide about a file; one that is valid counts as accepted from now on. The decision is audited.
+
+        Args:
+            data, name: as for `look`.
+            receive: as for `director.tls.verify.verify_into`.
+            allowed: ``downgrade`` or ``replace``, where the operator said so.
+
+        Raises:
+            DirectorError: settings or marks do not read. OSError: what ``receive`` raises. Both are audited.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        allowed = tuple(allowed)
+        try:
+            trust, book = read_trust(*self._place), self.marks.read()
+            verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
+            note = self._note(verdict, book, allowed)
+            if verdict.valid:
+                verdict = self._accept(verdict, data, name, trust, allowed)
+        except DirectorError as problem:
+            self._append(name, digest, "refused", problem.code, "")
+            raise
+        except OSError as problem:
+            self._append(name, digest, "failed", "unpack", problem.strerror or "")
+            raise
+        self.audit(verdict, name, note=note)
+        return verdict
+
+    def audit(self, verdict: Verdict, name: str, *, note: str = "") -> None:
+        """Write a decision into the audit log; should that fail, the operator is told, and the decision stands."""
+        told: dict[str, Any] = {}
+        if verdict.key is not None:
+            told["key"] = verdict.key.fingerprint
+        if verdict.manifest is not None:
+            told |= {"group": verdict.manifest.group, "version": verdict.manifest.version}
+        word = "valid" if verdict.valid else "refused"
+        self._append(name, verdict.sha256, word, verdict.code, note, **told)
+
+    def revoked(self, source_hashes: Iterable[str]) -> dict[str, str]:
+        """Those of these loaded sources (Thespian's hashes) whose file or key is revoked by now, with the reason."""
+        trust, book = read_trust(*self._place), self.marks.read()
+        wanted = set(source_hashes)
+        found = {}
+        for sha256, told in book.accepted.items():
+            for one in (sha256, bare(told.key)):
+                if told.source_hash in wanted and one in trust.revoked:
+                    found[told.source_hash] = trust.revoked[one] or "it is listed in revoked.cfg"
+        return found
+
+    def audit_unload(self, source_hash: str, reason: str) -> None:
+        """Note that a revoked source was unloaded."""
+        for sha256, told in self.marks.read().accepted.items():
+            if told.source_hash == source_hash:
+                self._append(
+                    told.file, sha256, "unloaded", "revoked", reason, group=told.group, key=told.key
+                )
+
+    @property
+    def _place(self) -> tuple[Path, Mapping[str, str]]:
+        return self.store.directory, self.environ
+
+    def _decide(
+        self,
+        data: bytes,
+        name: str,
+        receive: Callable[[str, Members], None],
+        trust: Trust,
+        book: MarkBook,
+        allowed: Iterable[str],
+    ) -> Verdict:
+        ring = self.keyring(trust)
+        for problem in ring.problems:
+            self.warn(f"skipped a key file: {problem}")
+        for line in ring.warnings:
+            self.warn(line)
+        policy = Policy(rules=rules_of(trust, book, frozenset(allowed)))
+        return verify_into(data, ring.keys, policy, datetime.now(UTC), receive, file_name=name)
+
+    def _accept(
+        self, verdict: Verdict, data: bytes, name: str, trust: Trust, allowed: Iterable[str]
+    ) -> Verdict:
+        assert verdict.source is not None  # noqa: S101 - it is valid
+        source = verdict.source
+
+        def check(book: MarkBook) -> None:
+            Arrivals(book, trust.revoked.keys(), frozenset(allowed)).source(source)
+
+        told = Accepted(
+            group=source.group,
+            version=source.version,
+            key=source.key.fingerprint,
+            source_hash=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            file=name,
+            when=source.now.isoformat(timespec="seconds"),
+            why=",".join(allowed) or "arrived",
+        )
+        try:
+            self.marks.accept(verdict.sha256, told, check)
+        except NotValidated as problem:  # another process accepted something meanwhile
+            return replace(
+                verdict,
+                valid=False,
+                code=problem.code,
+                message=str(problem),
+                archive=None,
+                exit_status=7,
+            )
+        return verdict
+
+    def _note(self, verdict: Verdict, book: MarkBook, allowed: Iterable[str]) -> str:
+        """What of a decision an auditor would ask about: a flag that was needed, or bytes that went back."""
+        source = verdict.source
+        if source is None or source.version is None:
+            return ""
+        if verdict.sha256 not in book.accepted:
+            try:
+                Arrivals(book).source(source)
+            except NotValidated as problem:
+                return f"allowed: {', '.join(allowed)} ({problem.code})"
+        elif _below(book, source):
+            return "accepted before, older than the mark"
+        return ""
+
+    def _append(self, name: str, digest: str, word: str, code: str, note: str, **told: Any) -> None:
+        line = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
+        line |= {"group": None, "version": None, "key": None} | told
+        line |= {"verdict": word, "code": code} | ({"note": note} if note else {})
+        try:
+            Audit(self.store.state).append(line)
+        except (OSError, DirectorError) as problem:
+            text = problem.strerror if isinstance(problem, OSError) else problem
+            self.warn(f"the audit log in {self.store.state} was not written: {text}")
+
+
+def rules_of(trust: Trust, book: MarkBook, allowed: Set[str]) -> tuple[Rule, ...]:
+    """The rules of a host with these settings and marks, in the order in which they speak."""
+    required: tuple[Rule, ...] = (ManifestRequired(),) if trust.require_manifest else ()
+    return (
+        Revoked(trust.revoked),
+        *required,
+        KeyGroups(trust.key_groups),
+        InTime(known=book.accepted.keys()),
+        Arrivals(book, trust.revoked.keys(), allowed),
+    )
+
+
+def _below(book: MarkBook, source: Source) -> bool:
+    bare_book = MarkBook({}, book.highest)
+    try:
+        Arrivals(bare_book).source(source)
+    except NotValidated:
+        return True
+    return False
+
+
+def _nothing(sha256: str, members: Members) -> None:
+    """For decisions after which nothing is unpacked."""
