@@ -1,0 +1,158 @@
+"""Marks: what may arrive on a host that has seen other versions, and that the book survives."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from director.errors import DirectorError, NotValidated
+from director.marks import REMEMBERED, Accepted, Arrivals, MarkBook, Marks, kind_of
+from director.tls.keys import SigningKey, generate_ed25519
+from director.tls.rules import Source, bare
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+ONE, OTHER = generate_ed25519(), generate_ed25519()
+
+
+def sha(number: int) -> str:
+    return f"{number:064x}"
+
+
+def source(number: int, version: str | None, key: SigningKey = ONE, group: str = "app") -> Source:
+    return Source(sha(number), key.public, group, version, None, NOW)
+
+
+def entry(told: Source) -> Accepted:
+    return Accepted(
+        told.group, told.version, told.key.fingerprint, "00", "f.tls", "2026-11-24", "arrived"
+    )
+
+
+def book(*seen: Source) -> MarkBook:
+    made = MarkBook()
+    for one in seen:
+        made = made.with_accepted(one.sha256, entry(one))
+    return made
+
+
+def code(rule: Arrivals, told: Source) -> str:
+    try:
+        rule.source(told)
+    except NotValidated as problem:
+        assert problem.hint
+        return problem.code
+    return "valid"
+
+
+@pytest.mark.parametrize(
+    ("seen", "arriving", "expected"),
+    [
+        ([], source(1, "1.0"), "valid"),
+        ([source(1, "1.0")], source(2, "1.1"), "valid"),
+        ([source(1, "1.0")], source(2, "0.9"), "downgrade"),
+        ([source(1, "2.0")], source(2, "2.0rc1"), "downgrade"),
+        ([source(1, "1.0")], source(1, "1.0"), "valid"),
+        ([source(1, "1.0"), source(2, "2.0")], source(1, "1.0"), "valid"),
+        ([source(1, "1.0")], source(2, "1.0"), "version-taken"),
+        ([source(1, "1.0")], source(2, "1.0.0"), "version-taken"),
+        ([source(1, "1.0")], source(2, "1.0", OTHER), "version-taken"),
+        ([source(1, "2.0")], source(2, "1.0", OTHER), "valid"),
+        ([source(1, "2.0")], source(2, "1.0", group="other"), "valid"),
+        ([source(1, None)], source(2, None), "valid"),
+        ([source(1, "1.0")], source(2, None), "valid"),
+        ([source(1, "202611241200")], source(2, "2.0"), "valid"),
+        ([source(1, "202611241200")], source(2, "202611241159"), "downgrade"),
+        ([source(1, "2.0"), source(2, "202611241200")], source(3, "1.0"), "downgrade"),
+    ],
+)
+def test_what_may_arrive(seen: list[Source], arriving: Source, expected: str) -> None:
+    assert code(Arrivals(book(*seen)), arriving) == expected
+
+
+def test_what_the_operator_allows_and_no_more() -> None:
+    known = book(source(1, "2.0"))
+    assert code(Arrivals(known, allowed={"downgrade"}), source(2, "1.0")) == "valid"
+    assert code(Arrivals(known, allowed={"replace"}), source(2, "1.0")) == "downgrade"
+    assert code(Arrivals(known, allowed={"replace"}), source(2, "2.0")) == "valid"
+    assert code(Arrivals(known, allowed={"downgrade"}), source(2, "2.0")) == "version-taken"
+
+
+def test_a_version_that_a_revoked_key_or_a_revoked_file_took_is_free_again() -> None:
+    known = book(source(1, "9.9", OTHER))
+    taken = source(2, "9.9")
+    assert code(Arrivals(known), taken) == "version-taken"
+    assert code(Arrivals(known, revoked={bare(OTHER.public.fingerprint)}), taken) == "valid"
+    assert code(Arrivals(known, revoked={sha(1)}), taken) == "valid"
+
+
+def test_an_allowed_downgrade_leaves_the_mark_where_it_was() -> None:
+    known = book(source(1, "2.0"), source(2, "1.0"))
+    assert known.mark(ONE.public.fingerprint, "app", "1.0") == "2.0"
+
+
+def test_the_book_comes_back_as_it_was_written() -> None:
+    known = book(
+        source(1, "1.0"), source(2, "202611241200"), source(3, None), source(4, "2", OTHER)
+    )
+    assert MarkBook.from_bytes(known.to_bytes()) == known
+    assert known.with_accepted(sha(1), entry(source(1, "1.0"))) is known
+
+
+def test_only_so_many_files_of_a_group_are_remembered_and_the_mark_stays() -> None:
+    known = book(*(source(number, f"1.{number}") for number in range(REMEMBERED + 5)))
+    known = known.with_accepted(sha(9999), entry(source(9999, "1.0", group="other")))
+    assert len(known.accepted) == REMEMBERED + 1 and sha(0) not in known.accepted
+    assert code(Arrivals(known), source(0, "1.0")) == "downgrade"
+
+
+@given(st.lists(st.sampled_from(["1.0", "1.1", "2.0", "202611241200", "202611241201"])))
+def test_the_mark_is_always_the_highest_of_its_kind(versions: list[str]) -> None:
+    known = book(*(source(number, version) for number, version in enumerate(versions)))
+    for kind in ("release", "date"):
+        of_kind = [version for version in versions if kind_of(version) == kind]
+        told = known.highest.get((ONE.public.fingerprint, "app", kind))
+        assert told == (max(of_kind) if of_kind else None)
+
+
+def test_a_book_that_does_not_read_lets_nothing_through(tmp_path: Path) -> None:
+    marks = Marks(tmp_path)
+    for text in (b"", b"{}", b"[]", b'{"schema": 2}', b'{"schema": 1, "marks": 3, "accepted": {}}'):
+        marks.path.write_bytes(text)
+        with pytest.raises(DirectorError) as caught:
+            marks.read()
+        assert caught.value.code == "marks" and caught.value.hint
+
+
+def test_a_check_that_fails_under_the_lock_changes_nothing(tmp_path: Path) -> None:
+    marks = Marks(tmp_path / "state")
+
+    def no(seen: MarkBook) -> None:
+        raise NotValidated("no", code="downgrade")
+
+    with pytest.raises(NotValidated):
+        marks.accept(sha(1), entry(source(1, "1.0")), no)
+    assert marks.read() == MarkBook()
+
+
+def _accept(state: Path, number: int) -> None:
+    told = replace(entry(source(number, f"1.{number}")), key="k")
+    Marks(state).accept(sha(number), told, lambda seen: None)
+
+
+def test_processes_that_accept_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    started = [context.Process(target=_accept, args=(tmp_path, number)) for number in range(12)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(30)
+        assert process.exitcode == 0
+    known = Marks(tmp_path).read()
+    assert len(known.accepted) == 12 and known.mark("k", "app", "1.0") == "1.11"
+    assert Marks(tmp_path).path.stat().st_mode & 0o777 == 0o600
