@@ -326,10 +326,10 @@ class DirectorControl:
         """This host's word about sources; ``asked`` stands in the audit log as what asked for a decision."""
         return HostTrust(self.store, asked, environ=self.environ, warn=self._warn_once)
 
-    def check(self, path: Path, data: bytes | None = None) -> Verdict:
+    def check(self, path: Path, data: bytes | None = None, *, asked: str = "check") -> Verdict:
         """Verify a .tls file with keys, settings and marks of the director directory, as the authority would."""
         data = path.read_bytes() if data is None else data
-        verdict = self.trust("check").look(data, path.name)
+        verdict = self.trust(asked).look(data, path.name)
         self.say(f"{path}: {verdict.code}: {verdict.message}")
         return verdict
 
@@ -339,7 +339,7 @@ class DirectorControl:
         Raises:
             NotValidated, DamagedArchive: with the reason and what to do.
         """
-        verdict = self.check(path)
+        verdict = self.check(path, asked="tlsinfo")
         self.trust("tlsinfo").audit(verdict, path.name)
         return _valid(path, verdict)
 
@@ -349,7 +349,7 @@ class DirectorControl:
         Raises:
             NotValidated, DamagedArchive: with the reason and what to do.
         """
-        verdict = self.check(path, data)
+        verdict = self.check(path, data, asked="load")
         if not verdict.valid:
             self.trust("load").audit(verdict, path.name)
         return _valid(path, verdict)

@@ -82,9 +82,14 @@ class HostTrust:
             name: its base name, which has to agree with what is in it.
 
         Raises:
-            DirectorError: settings or marks do not read.
+            DirectorError: settings or marks do not read, which is audited.
         """
-        return self._decide(data, name, _nothing, read_trust(*self._place), self.marks.read(), ())
+        try:
+            trust, book = read_trust(*self._place), self.marks.read()
+        except DirectorError as problem:
+            self._append(name, hashlib.sha256(data).hexdigest(), "refused", problem.code, "")
+            raise
+        return self._decide(data, name, _nothing, trust, book, ())
 
     def admit(
         self,

@@ -14,7 +14,7 @@ import time
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -84,6 +84,10 @@ def write_archive(members: Sequence[Member], *, epoch: int | None = None) -> byt
     Raises:
         DirectorError: code ``member-name`` for a name that no host would accept.
     """
+    for name in _files_as_directories(member.name for member in members):
+        raise DirectorError(
+            f"The member {name!r} is a file, and another lies in it.", code="member-name"
+        )
     moment = DEFAULT_EPOCH if epoch is None else min(max(epoch, _FIRST), _LAST)
     date = time.gmtime(moment)[:6]
     seen: set[str] = set()
@@ -175,6 +179,8 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     folded = [_folded(entry.name.removesuffix("/")) for entry in entries]
     if len(set(folded)) != len(folded):
         _damaged("zip-duplicate", "two members have the same name, or differ only by case")
+    for name in _files_as_directories(entry.name for entry in entries):
+        _damaged("zip-name", f"{name} is a file, and another member lies in it")
     return Archive(
         data,
         tuple(entry for entry in entries if not entry.name.endswith("/")),
@@ -253,6 +259,17 @@ def _end(data: bytes, place: int, directory: int, count: int) -> None:
         _damaged("zip-end", "its end record does not fit")
     if len(data) != place + _END.size:
         _damaged("zip-suffix", "there is data behind its end")
+
+
+def _files_as_directories(names: Iterable[str]) -> list[str]:
+    """Names of files that other names take for a directory; on some file systems case does not count."""
+    listed = list(names)
+    directories = {_folded(name).rpartition("/")[0] for name in listed}
+    for directory in list(directories):
+        while directory:
+            directory = directory.rpartition("/")[0]
+            directories.add(directory)
+    return [name for name in listed if _folded(name) in directories]
 
 
 def _folded(name: str) -> str:

@@ -123,7 +123,7 @@ class InTime(Rule):
         if expires is not None and source.now >= expires:
             raise NotValidated(
                 f"It expired on {source.manifest.expires}.",
-                hint="Get a newer version; is this host's clock right?",
+                hint="Get a newer version, or set the clock of this host right.",
                 code="expired",
             )
         created = _moment(source.manifest.created, "created")
