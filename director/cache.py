@@ -82,6 +82,14 @@ class Cache:
             self._remove(target)
         return True
 
+    def sweep(self) -> bool:
+        """Remove sources that were unloaded while a process used them; True where one is still used."""
+        if not self.root.is_dir():
+            return False
+        with locked(self.state / "unpack.lock", LOCK_LIMIT):
+            self._sweep(lambda entry: False)
+            return any((entry / UNLOADED).exists() for entry in self.root.iterdir())
+
     def tidy(self, keep: Set[str]) -> None:
         """Remove every source that no process uses and that is not to be kept.
 

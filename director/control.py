@@ -344,13 +344,15 @@ class DirectorControl:
         return _valid(path, verdict)
 
     def require_valid(self, path: Path, data: bytes) -> Verdict:
-        """The verdict on a file that must be valid to be loaded; a refusal is audited.
+        """The verdict on a file that must be valid to be loaded; a refusal is audited, and so is a return.
 
         Raises:
             NotValidated, DamagedArchive: with the reason and what to do.
         """
         verdict = self.check(path, data, asked="load")
-        if not verdict.valid:
+        if verdict.valid:
+            self.trust("load").audit_return(verdict, path.name)
+        else:
             self.trust("load").audit(verdict, path.name)
         return _valid(path, verdict)
 
@@ -480,13 +482,14 @@ class DirectorControl:
         results = []
         self.start()
         groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
+        revoked = self.revoked()
         for group, files in self.store.available().items():
             if not files:
                 continue
             newest = files[0]
             try:
                 digest = source_hash(newest.path.read_bytes())
-                if groups.get(group, {}).get("ActiveHash") == digest:
+                if groups.get(group, {}).get("ActiveHash") == digest and digest not in revoked:
                     loaded = Loaded(group, newest.path, digest, changed=False)
                 else:
                     loaded = self._load(newest)

@@ -114,7 +114,7 @@ class HostTrust:
         try:
             trust, book = read_trust(*self._place), self.marks.read()
             verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
-            note = self._note(verdict, book, allowed)
+            note = note_of(verdict, book, allowed)
             if verdict.valid:
                 verdict = self._accept(verdict, data, name, trust, allowed)
         except DirectorError as problem:
@@ -125,6 +125,12 @@ class HostTrust:
             raise
         self.audit(verdict, name, note=note)
         return verdict
+
+    def audit_return(self, verdict: Verdict, name: str) -> None:
+        """Note that bytes which were accepted before, and are older than the mark, are asked for again."""
+        note = note_of(verdict, self.marks.read())
+        if note:
+            self.audit(verdict, name, note=note)
 
     def audit(self, verdict: Verdict, name: str, *, note: str = "") -> None:
         """Write a decision into the audit log; should that fail, the operator is told, and the decision stands."""
@@ -207,20 +213,6 @@ class HostTrust:
             )
         return verdict
 
-    def _note(self, verdict: Verdict, book: MarkBook, allowed: Iterable[str]) -> str:
-        """What of a decision an auditor would ask about: a flag that was needed, or bytes that went back."""
-        source = verdict.source
-        if source is None or source.version is None:
-            return ""
-        if verdict.sha256 not in book.accepted:
-            try:
-                Arrivals(book).source(source)
-            except NotValidated as problem:
-                return f"allowed: {', '.join(allowed)} ({problem.code})"
-        elif _below(book, source):
-            return "accepted before, older than the mark"
-        return ""
-
     def _append(self, name: str, digest: str, word: str, code: str, note: str, **told: Any) -> None:
         line = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
         line |= {"group": None, "version": None, "key": None} | told
@@ -242,6 +234,21 @@ def rules_of(trust: Trust, book: MarkBook, allowed: Set[str]) -> tuple[Rule, ...
         InTime(known=book.accepted.keys()),
         Arrivals(book, trust.revoked.keys(), allowed),
     )
+
+
+def note_of(verdict: Verdict, book: MarkBook, allowed: Iterable[str] = ()) -> str:
+    """What of a decision an auditor would ask about: a flag that was needed, or bytes that went back; else ""."""
+    source = verdict.source
+    if source is None or source.version is None:
+        return ""
+    if verdict.sha256 not in book.accepted:
+        try:
+            Arrivals(book).source(source)
+        except NotValidated as problem:
+            return f"allowed: {', '.join(allowed)} ({problem.code})" if verdict.valid else ""
+    elif _below(book, source):
+        return "accepted before, older than the mark"
+    return ""
 
 
 def _below(book: MarkBook, source: Source) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
 from collections.abc import Iterator
@@ -72,14 +73,14 @@ class Host:
         return self.control.processes.members()
 
 
-@pytest.fixture
-def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
-    """A director directory; whatever system is started in it is stopped, with nothing left over."""
-    directory = tmp_path / "director"
+@contextlib.contextmanager
+def open_host(place: Path, key: SigningKey) -> Iterator[Host]:
+    """A director directory below ``place``; its system is stopped at the end, with nothing left over."""
+    directory = place / "director"
     directory.mkdir()
     (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
     (directory / "adminport.cfg").write_text(str(free_port()))
-    (directory / "thesplogd.cfg").write_text(str(tmp_path / "log"))
+    (directory / "thesplogd.cfg").write_text(str(place / "log"))
     with DirectorControl(directory) as control:
         made = Host(directory, control, key)
         try:
@@ -90,3 +91,10 @@ def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
             left = control.processes.end_leftovers()
         assert not killed, f"actors had to be killed: {killed} of {members}"
         assert not left, "a process was left over"
+
+
+@pytest.fixture
+def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
+    """A director directory of one test."""
+    with open_host(tmp_path, key) as made:
+        yield made

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from thespian.actors import (
     UnloadedSource,
     ValidatedSource,
     ValidateSource,
+    WakeupMessage,
 )
 
 from director.actors.messages import REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
-from director.errors import DirectorError, NotValidated
+from director.errors import DirectorError
 from director.store import Store
 from director.tls.naming import top_level_names
 from director.tls.verify import Members, Verdict, refusal
@@ -34,6 +36,8 @@ log = logging.getLogger("director.authority")
 #: has registered, and Thespian gives no other sign of that.
 PROBE = b"hatch-thespian: does the Source Authority stand?"
 PROBE_HASH = hashlib.md5(PROBE, usedforsecurity=False).hexdigest()
+#: Seconds after an unload until the cache is swept, and the longest until it is tried again.
+SWEEP_FIRST, SWEEP_LAST = 0.5, 300.0
 
 
 class SourceAuthority(ActorTypeDispatcher):
@@ -111,7 +115,20 @@ class SourceAuthority(ActorTypeDispatcher):
             self.unloadActorSource(message.sourceHash)
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
-        """Nothing to do: the Director keeps the books."""
+        """Its last process may need a moment to end: what it was unpacked to goes then."""
+        self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
+
+    def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
+        """Remove unloaded sources that no process uses any more; look again, ever later, while one is used."""
+        assert self.store is not None  # noqa: S101 - woken only after Startup
+        try:
+            left = self.store.cache.sweep()
+        except (OSError, DirectorError) as problem:
+            log.warning("the unpacked cache was not swept: %s", problem)
+            return
+        if left:
+            delay = min(2 * float(message.payload), SWEEP_LAST)
+            self.wakeupAfter(timedelta(seconds=delay), payload=delay)
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup
@@ -122,11 +139,12 @@ class SourceAuthority(ActorTypeDispatcher):
 
         trust = HostTrust(store, "authority", warn=log.warning)
         try:
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() != source_hash:
-                raise NotValidated(
-                    f"{name} came with the hash of other bytes.", hint="Load it again.", code="hash"
-                )
-            verdict = trust.admit(data, Path(name).name, unpack)
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
+                verdict = trust.admit(data, Path(name).name, unpack)
+            else:
+                text = f"{name} came with the hash of other bytes. Load it again."
+                verdict = refusal(data, "hash", text, 7)
+                trust.audit(verdict, Path(name).name)
         except DirectorError as problem:
             verdict = refusal(data, problem.code, str(problem), problem.exit_status)
         except OSError as problem:

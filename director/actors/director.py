@@ -119,6 +119,12 @@ class Director(ActorTypeDispatcher):
             text = f"{path} was replaced while it was being loaded; load it again"
             self.send(sender, reply("SourceLoading", message, False, Code="changed", Message=text))
             return
+        if not data:
+            # To Thespian's Admin a source without bytes is a wish to unload (adminCore.h_ValidateSource).
+            text = f"{path} is empty"
+            fields = {"Code": "envelope-empty", "Message": text}
+            self.send(sender, reply("SourceLoading", message, False, **fields))
+            return
         # Thespian's name of the source: MD5 of the bytes (systemBase.loadActorSource). SHA-256 and
         # the signature are what is trusted.
         source_hash = hashlib.md5(data, usedforsecurity=False).hexdigest()
