@@ -12,6 +12,7 @@ import ast
 import operator
 import os
 import re
+import reprlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ _LONGEST_TEXT = 1 << 20
 _DEEPEST = 60
 _MOST_ITEMS = 1_000_000
 _MOST_BITS = 8192
+#: What all operations of one text may make together, in parts (characters, items, a third of a bit).
+_MOST_IN_ALL = 4_000_000
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -58,6 +61,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda a, b: a not in b,
 }
 _MODULES = {"os": os, "sys": sys}
+#: Characters that a width or precision of up to four digits can make of one field.
+_WIDEST = 9_999
 _WIDE_FORMAT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
 
 
@@ -148,6 +153,7 @@ class _Walker:
         self.environ = environ
         self.names = names
         self.variables: dict[str, str | None] = {}
+        self.spent = 0
 
     def value(self, node: ast.expr, depth: int) -> Any:
         if depth > _DEEPEST:
@@ -182,10 +188,10 @@ class _Walker:
             key = self.value(key_node, depth)
             try:
                 if key in told:
-                    self.wrong(key_node, f"the key {key!r} is there twice")
+                    self.wrong(key_node, f"the key {_brief(key)} is there twice")
                 told[key] = self.value(value_node, depth)
             except TypeError:
-                self.wrong(key_node, f"{key!r} cannot be a key")
+                self.wrong(key_node, f"{_brief(key)} cannot be a key")
         return told
 
     def see_UnaryOp(self, node: ast.UnaryOp, depth: int) -> Any:
@@ -198,7 +204,12 @@ class _Walker:
         left, right = self.value(node.left, depth), self.value(node.right, depth)
         if _too_big(type(node.op), left, right):
             self.wrong(node, "its result would be too large")
-        return self.attempt(node, function, left, right)
+        made = self.attempt(node, function, left, right)
+        # Many large results are as bad as one; what was made is counted with all that it holds.
+        self.spent += _weight(made)
+        if self.spent > _MOST_IN_ALL:
+            self.wrong(node, "all results together would be too large")
+        return made
 
     def see_BoolOp(self, node: ast.BoolOp, depth: int) -> Any:
         found = None
@@ -228,7 +239,7 @@ class _Walker:
         return self.wrong(node, f"the name {node.id} is not known")
 
     def see_Attribute(self, node: ast.Attribute, depth: int) -> Any:
-        told = ast.unparse(node)
+        told = _dotted(node)
         base = node.value
         if isinstance(base, ast.Name) and base.id in _MODULES and base.id not in self.names:
             found = getattr(_MODULES[base.id], node.attr, None)
@@ -236,12 +247,12 @@ class _Walker:
                 plain, found = _plain(found)
                 if plain:
                     return found
-        if ast.unparse(base) == "sys.version_info" and node.attr in sys.version_info.__match_args__:
+        if _dotted(base) == "sys.version_info" and node.attr in sys.version_info.__match_args__:
             return getattr(sys.version_info, node.attr)
         return self.wrong(node, f"{told} is not a plain value of os or sys")
 
     def see_Subscript(self, node: ast.Subscript, depth: int) -> Any:
-        if ast.unparse(node.value) == "os.environ":
+        if _dotted(node.value) == "os.environ":
             variable = self.text(node.slice, depth)
             self.variables[variable] = self.environ.get(variable)
             if variable not in self.environ:
@@ -260,8 +271,9 @@ class _Walker:
         return self.attempt(node, operator.getitem, container, index)
 
     def see_Call(self, node: ast.Call, depth: int) -> Any:
-        if ast.unparse(node.func) not in {"os.getenv", "os.environ.get"} or node.keywords:
-            self.wrong(node, f"{ast.unparse(node.func)}(…) cannot be called here")
+        called = _dotted(node.func)
+        if called not in {"os.getenv", "os.environ.get"} or node.keywords:
+            self.wrong(node, f"{called}(…) cannot be called here")
         if not 1 <= len(node.args) <= 2:
             self.wrong(node, "os.getenv takes a name, and a default")
         variable = self.text(node.args[0], depth)
@@ -320,14 +332,55 @@ def _plain(value: Any) -> tuple[bool, Any]:
     return False, None
 
 
+def _dotted(node: ast.expr) -> str:
+    """``a.b.c`` where the node is such a name, else "this"; without recursion, however long it is."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return "this"
+    told = ".".join([node.id, *reversed(parts)])
+    return told if len(told) <= 100 else told[:100] + "…"
+
+
+def _brief(value: Any) -> str:
+    """A value for a message, however large it is."""
+    return reprlib.repr(value)
+
+
+def _weight(value: Any) -> int:
+    """How much a value holds, each part as often as it stands in it; counting stops where it is too much anyway.
+
+    ``[[0] * 1000] * 1000`` takes little memory, and a million steps to hash, compare or format.
+    """
+    found, waiting = 0, [value]
+    while waiting and found <= _MOST_IN_ALL:
+        one = waiting.pop()
+        found += 1
+        if isinstance(one, (str, bytes)):
+            found += len(one)
+        elif isinstance(one, int):
+            found += one.bit_length() // 3
+        elif isinstance(one, (list, tuple, set)):
+            waiting += one
+        elif isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+    return found
+
+
 def _too_big(operation: type[ast.operator], left: Any, right: Any) -> bool:
     if operation is ast.Mod and isinstance(left, (str, bytes)):
         text = left if isinstance(left, str) else left.decode("latin-1")
-        return _WIDE_FORMAT.search(text) is not None
+        # Each field may take the whole right side, at ten characters a part (an escape), and its width.
+        fields, held = text.count("%"), 10 * _weight(right)
+        taken = held if isinstance(right, tuple) else fields * held
+        wide = _WIDE_FORMAT.search(text) is not None
+        return wide or taken + fields * _WIDEST > _MOST_IN_ALL
     if operation is ast.Mult:
         for items, times in ((left, right), (right, left)):
             if isinstance(items, (str, bytes, list, tuple)) and isinstance(times, int):
-                return len(items) * times > _MOST_ITEMS
+                return _weight(items) * times > _MOST_ITEMS
     if isinstance(left, int) and isinstance(right, int):
         if operation is ast.Pow:
             return left.bit_length() * max(right, 0) > _MOST_BITS

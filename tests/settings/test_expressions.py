@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director.errors import SettingsError
@@ -99,12 +99,41 @@ def test_what_it_knows(text: str, expected: Any) -> None:
         "os.getenv('A', default='b')",
         "os.getenv(1)",
         "1 @ 2",
+        "os" + ".a" * 500,
+        "os" + "[0]" * 500,
+        "os" + "()" * 400,
+        "().__class__.__bases__[0].__subclasses__()",
+        "os.environ.__class__",
+        "os.sep.__class__",
+        "sys.version_info.__class__",
+        "os.environ.get.__self__",
+        "os.getenv.__globals__",
+        "(os.getenv)('HOME').upper()",
+        "1" + "+1" * 100_000,
+        "-" * 100_000 + "1",
+        "[" * 100_000,
+        "lambda: " * 20_000 + "1",
+        "'%s' % ([[[0] * 1000] * 1000] * 1000,)",
+        "{((((0,) * 1000,) * 1000) * 1000,): 1}",
+        "[[[0] * 1000] * 1000] * 1000 == 1",
+        "[" + "'x' * 10 ** 5, " * 1000 + "]",
+        "'" + "%(a)s" * 100_000 + "' % {'a': 'x' * 10 ** 5}",
+        "('%s' * 1000) % (('x' * 10 ** 4,) * 1000)",
+        "('%9999d' * 1000) % ((1,) * 1000)",
+        "1" * 100_000,
     ],
 )
 def test_anything_else_is_an_error_with_its_place(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         value(text)
     assert str(caught.value).startswith("x.cfg")
+
+
+def test_a_message_is_short_whatever_it_is_about() -> None:
+    for text in ("{[" + "1, " * 10_000 + "]: 1}", "os" + ".abc" * 200):
+        with pytest.raises(SettingsError) as caught:
+            value(text)
+        assert len(str(caught.value)) < 400
 
 
 def test_the_place_is_line_and_column() -> None:
@@ -141,3 +170,134 @@ def test_every_literal_comes_back_as_it_was(literal: Any) -> None:
 def test_no_text_does_anything_but_evaluate_or_raise_settings_error(text: str) -> None:
     with contextlib.suppress(SettingsError):
         value(text)
+
+
+#: Expressions of the grammar's shape, most of them wrong in some way: what a person or an attacker would write.
+ATOMS = st.sampled_from(
+    [
+        *(
+            "0",
+            "1",
+            "-7",
+            "10 ** 3",
+            "2.5",
+            "1e308",
+            "3j",
+            "True",
+            "None",
+            "...",
+            "''",
+            "'%s'",
+            "'%(a)s'",
+        ),
+        *(
+            "b'x'",
+            "'%d-%r'",
+            "f'{1}'",
+            "os",
+            "sys",
+            "os.sep",
+            "os.environ",
+            "os.environ['HOME']",
+            "x",
+        ),
+        *(
+            "os.getenv('A', 1)",
+            "os.system('true')",
+            "sys.modules",
+            "sys.version_info",
+            "__import__",
+        ),
+        *(
+            "os._exit",
+            "sys.exit",
+            "open",
+            "().__class__",
+            "print",
+            "logdir",
+            "10 ** 10",
+            "'x' * 999",
+        ),
+    ]
+)
+
+
+def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    several = st.lists(inner, max_size=4)
+    operators = st.sampled_from(
+        [
+            *[
+                "+",
+                "-",
+                "*",
+                "/",
+                "//",
+                "%",
+                "**",
+                "|",
+                "&",
+                "^",
+                "<<",
+                ">>",
+                "==",
+                "<",
+                "in",
+                "and",
+                "or",
+                "is",
+                "@",
+                ",",
+            ],
+            "not in",
+            "if 1 else",
+        ]
+    )
+    return st.one_of(
+        st.builds("({} {} {})".format, inner, operators, inner),
+        st.builds("{}({})".format, inner, inner),
+        st.builds("{}[{}]".format, inner, inner),
+        st.builds("{}[{}:{}]".format, inner, inner, inner),
+        st.builds(
+            "{}.{}".format, inner, st.sampled_from(["format", "__class__", "sep", "get", "a"])
+        ),
+        st.builds("({} if {} else {})".format, inner, inner, inner),
+        several.map(lambda some: f"[{', '.join(some)}]"),
+        several.map(lambda some: f"({', '.join(some)},)" if some else "()"),
+        several.map(lambda some: f"{{{', '.join(some)}}}"),
+        st.lists(st.tuples(inner, inner), max_size=3).map(
+            lambda some: "{" + ", ".join(f"{key}: {told}" for key, told in some) + "}"
+        ),
+        st.builds("[{} for x in {}]".format, inner, inner),
+        st.builds("(lambda: {})".format, inner),
+        st.builds("~{}".format, inner),
+        st.builds("[*{}]".format, inner),
+    )
+
+
+EXPRESSIONS = st.recursive(ATOMS, _grow, max_leaves=30)
+#: What Python itself tells of what is done in it, while `_watching` is on (sys.addaudithook, PEP 578).
+_events: list[str] = []
+_watching: list[bool] = []
+
+
+def _listen(event: str, arguments: Any) -> None:
+    # Reading the text is "compile" with the flag for a syntax tree; anything else would be running something.
+    if _watching and event not in {"compile", "object.__getattr__", "sys._getframe"}:
+        _events.append(event)
+
+
+sys.addaudithook(_listen)
+
+
+@settings(max_examples=int(os.environ.get("MUTATIONS", "500")), deadline=None)
+@given(EXPRESSIONS)
+def test_no_expression_does_anything_but_evaluate_or_raise_settings_error(text: str) -> None:
+    _events.clear()
+    _watching.append(True)
+    try:
+        value(text, logdir="/logs")
+    except SettingsError as problem:
+        assert str(problem).startswith("x.cfg")
+    finally:
+        _watching.clear()
+    assert not _events, f"{text} did {_events}"
