@@ -324,7 +324,9 @@ class DirectorControl:
 
     def trust(self, asked: str) -> HostTrust:
         """This host's word about sources; ``asked`` stands in the audit log as what asked for a decision."""
-        return HostTrust(self.store, asked, environ=self.environ, warn=self._warn_once)
+        return HostTrust(
+            self.store, asked, environ=self.environ, warn=self._warn_once, say=self.say
+        )
 
     def check(self, path: Path, data: bytes | None = None, *, asked: str = "check") -> Verdict:
         """Verify a .tls file with keys, settings and marks of the director directory, as the authority would."""

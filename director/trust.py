@@ -42,6 +42,7 @@ class HostTrust:
         asked: what asks: ``load``, ``install``, ``tlsinfo``, ``authority``.
         environ: what expressions in settings see.
         warn: told what an operator should know.
+        say: told each key that is tried.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class HostTrust:
         *,
         environ: Mapping[str, str] | None = None,
         warn: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.store = store
         self.asked = asked
         self.environ = os.environ if environ is None else environ
         self.warn = warn
+        self.say = say
         self.marks = Marks(store.state)
 
     def keyring(self, trust: Trust) -> Keyring:
@@ -179,6 +182,8 @@ class HostTrust:
             self.warn(f"skipped a key file: {problem}")
         for line in ring.warnings:
             self.warn(line)
+        for key in ring.keys:
+            self.say(f"key {key.name} ({key.fingerprint})")
         policy = Policy(rules=rules_of(trust, book, frozenset(allowed)))
         return verify_into(data, ring.keys, policy, datetime.now(UTC), receive, file_name=name)
 

@@ -65,12 +65,13 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
     assert archive is not None and verdict.key is not None  # noqa: S101 - it is valid
     if member is None:
         click.echo(f'Validated "{path}" loadable with key {verdict.key.name}')
-        click.echo(f"key {verdict.key.fingerprint}")
-        click.echo(f"file sha256:{verdict.sha256}")
         if verdict.manifest:
             click.echo(f"group {verdict.manifest.group}, version {verdict.manifest.version}")
         else:
             click.echo("unmanifested: its name, group and version are not signed")
+        # What keygroups.cfg and revoked.cfg are written with.
+        click.echo(f"key {verdict.key.fingerprint}")
+        click.echo(f"file sha256:{verdict.sha256}")
     elif member == "contents":
         for entry in archive.entries:
             click.echo(f" {entry.size:6d}  {entry.name}")

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from director.cli import cli
 from director.system import SystemProcesses
-from director.tls.keys import SigningKey, generate_key, load_signing_key
+from director.tls.keys import SigningKey, generate_key, load_public_key, load_signing_key
 from tests.conftest import make_tls
 
 TLI = "{'Actors': {}}"
@@ -83,9 +83,12 @@ def test_a_missing_directory_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 def test_tlsinfo_validates_lists_and_prints(home: Path) -> None:
     told = run(home, "tlsinfo", "foo-2.0.tls")
+    key = load_public_key((home / "sourcekey_tls.key").read_bytes(), name="k")
     assert told.stdout.splitlines() == [
         f'Validated "{home}/foo-2.0.tls" loadable with key {home}/sourcekey_tls.key',
         "group foo, version 2.0",
+        f"key {key.fingerprint}",
+        f"file sha256:{hashlib.sha256((home / 'foo-2.0.tls').read_bytes()).hexdigest()}",
     ]
     contents = run(home, "tlsinfo", "foo-2.0.tls", "contents").stdout.splitlines()
     assert contents[-2:] == ["      0  foo/__init__.py", "      6  foo/actor.py"]

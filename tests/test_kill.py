@@ -1,0 +1,264 @@
+"""kill -9 at every file-system step of install, unpacking, keep limits and marks: the old state or the new, never
+between.
+
+Each step is a call that changes the file system, in a process of its own that is killed just before it; the last run
+goes through. What a killed process leaves is then used by the next command, which has to come out right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director.audit import Audit
+from director.cache import COMPLETE, Cache
+from director.control import DirectorControl
+from director.store import Store
+from director.tls.keys import SigningKey
+from tests.trust_cases import Workshop
+
+#: Calls that change the file system, by which everything here writes (pathlib, tempfile and shutil call these).
+STEPS = (
+    *("open", "write", "fsync", "replace", "rename", "unlink", "rmdir", "mkdir", "chmod"),
+    *("fchown", "ftruncate", "link", "symlink", "truncate"),
+)
+
+
+def _killed_at(step: int, action: Callable[[], Any]) -> None:
+    """Run an action in this process and kill it before its ``step``-th change of the file system."""
+    left = [step]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            reads = real is OPEN and not args[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            reads |= real is STREAM and not set(str(args[1:2] or "r")) & set("wax+")
+            if not reads:
+                left[0] -= 1
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in STEPS:
+        setattr(os, name, counted(getattr(os, name)))
+    io.open = counted(io.open)  # what Path.open and Path.write_bytes call
+    action()
+
+
+OPEN, STREAM = os.open, io.open
+
+
+def each_kill(action: Callable[[], Any], start: Path, check: Callable[[bool], None]) -> int:
+    """Kill the action before each of its steps in turn; ``check`` is told whether it went through.
+
+    Args:
+        start: the directory whose state before the action is put back each time.
+
+    Returns:
+        how many steps there were.
+    """
+    aside = start.with_name(start.name + ".aside")
+    shutil.copytree(start, aside, symlinks=True)
+    context = multiprocessing.get_context("fork")
+    for step in range(1, 400):
+        shutil.rmtree(start)
+        shutil.copytree(aside, start, symlinks=True)
+        process = context.Process(target=_killed_at, args=(step, action))
+        process.start()
+        process.join(60)
+        assert process.exitcode in {0, -signal.SIGKILL}, process.exitcode
+        check(process.exitcode == 0)
+        if process.exitcode == 0:
+            return step - 1
+    raise AssertionError("it never went through")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, key: SigningKey) -> Workshop:
+    """A director directory that has app 1.0 installed."""
+    directory = tmp_path / "director"
+    directory.mkdir()
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    made = Workshop(key, directory)
+    (tmp_path / "app-1.0.tls").write_bytes(made.good(version="1.0"))
+    DirectorControl(directory, environ={}).install(tmp_path / "app-1.0.tls")
+    return made
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.glob("*") if not path.name.startswith(".")}
+
+
+def test_install_of_a_new_version(shop: Workshop, tmp_path: Path) -> None:
+    new = tmp_path / "app-2.0.tls"
+    new.write_bytes(shop.good())
+    placed = shop.directory / new.name
+
+    def check(done: bool) -> None:
+        control = DirectorControl(shop.directory, environ={})
+        assert not done or placed.is_file()
+        assert names(shop.directory) <= {"sourcekey_tls.key", "app-1.0.tls", "app-2.0.tls"}
+        for group in control.store.available().values():
+            for one in group:
+                assert control.check(one.path).valid, "a file that is there is whole and accepted"
+        control.install(new)  # the same command again comes out right, whatever the killed one left
+        assert placed.read_bytes() == new.read_bytes() and control.check(placed).valid
+        for line in Audit(control.state).path.read_text().splitlines():
+            assert json.loads(line)["code"] == "valid"
+
+    assert each_kill(lambda: _install(shop, new), shop.directory, check) >= 12
+
+
+def _install(shop: Workshop, path: Path, *, replace: bool = False) -> None:
+    DirectorControl(shop.directory, environ={}).install(path, replace=replace)
+
+
+def test_install_that_replaces_a_versions_bytes(shop: Workshop, tmp_path: Path) -> None:
+    old = (shop.directory / "app-1.0.tls").read_bytes()
+    new = tmp_path / "app-1.0.tls"
+    new.write_bytes(shop.good(version="1.0", actors=()))
+
+    def check(done: bool) -> None:
+        control = DirectorControl(shop.directory, environ={})
+        placed = shop.directory / "app-1.0.tls"
+        held = placed.read_bytes()
+        assert held == new.read_bytes() if done else held in {old, new.read_bytes()}
+        assert control.check(placed).valid, "the old bytes and the new are both accepted in between"
+
+    assert each_kill(lambda: _install(shop, new, replace=True), shop.directory, check) >= 12
+
+
+MEMBERS = {f"foo/m{number}.py": b"x = %d\n" % number for number in range(4)}
+
+
+def members() -> Iterator[tuple[str, bytes]]:
+    yield from MEMBERS.items()
+
+
+def held(place: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(place).as_posix(): path.read_bytes()
+        for path in place.rglob("*.py")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("before", ["nothing", "whole", "damaged", "incomplete"])
+def test_unpacking(tmp_path: Path, before: str) -> None:
+    state = tmp_path / "state"
+    cache = Cache(state)
+    if before == "nothing":
+        state.mkdir(mode=0o700)
+    else:
+        place = cache.fill("ab" * 32, members())
+        if before != "whole":
+            (place / "foo" / "m1.py").write_bytes(b"harmed")
+        if before == "incomplete":
+            (place / COMPLETE).unlink()
+
+    def check(done: bool) -> None:
+        place = cache.place("ab" * 32)
+        if (place / COMPLETE).is_file() and before != "damaged":
+            assert held(place) == MEMBERS, "the marker stands only on what is whole"
+        assert cache.fill("ab" * 32, members()) == place and held(place) == MEMBERS
+        assert [one.name for one in cache.root.iterdir()] == [place.name]
+
+    steps = each_kill(lambda: cache.fill("ab" * 32, members()), state, check)
+    assert steps >= (1 if before == "whole" else 4)
+
+
+def test_forgetting(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    cache = Cache(state)
+    cache.fill("ab" * 32, members())
+
+    def check(done: bool) -> None:
+        place = cache.place("ab" * 32)
+        assert not place.exists() or held(place) == MEMBERS
+        cache.forget("ab" * 32)
+        cache.sweep()
+        assert list(cache.root.iterdir()) == []
+
+    assert each_kill(lambda: cache.forget("ab" * 32), state, check) >= 4
+
+
+def test_keep_limits(shop: Workshop) -> None:
+    store = Store(shop.directory, shop.directory / ".state")
+    for version in ("1.1", "1.2", "1.3"):
+        (shop.directory / f"app-{version}.tls").write_bytes(shop.good(version=version))
+    newest = shop.directory / "app-1.3.tls"
+
+    def check(done: bool) -> None:
+        left = [str(one.version) for one in store.available()["app"]]
+        assert left[0] == "1.3" and left == sorted(left, reverse=True)
+        store.keep_newest("app", 1, newest)
+        assert [one.version for one in store.available()["app"]] == ["1.3"]
+
+    assert each_kill(lambda: store.keep_newest("app", 1, newest), shop.directory, check) == 3
+
+
+# ---- full disk, concurrent commands ------------------------------------------------------------------
+
+
+def _with_a_full_disk(shop: Workshop, path: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+    with pytest.raises(OSError):
+        _install(shop, path)
+
+
+def test_a_full_disk_leaves_the_old_state(shop: Workshop, tmp_path: Path) -> None:
+    new = tmp_path / "app-2.0.tls"
+    new.write_bytes(shop.good())
+    process = multiprocessing.get_context("fork").Process(
+        target=_with_a_full_disk, args=(shop, new)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert names(shop.directory) == {"sourcekey_tls.key", "app-1.0.tls"}
+    assert not list(shop.directory.glob(".app*")), "no temporary file stays"
+    _install(shop, new)
+
+
+def test_commands_at_once_all_come_out_right(shop: Workshop, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    paths = []
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths.append(folder / f"app-2.{number}.tls")
+        paths[-1].write_bytes(shop.good(version=f"2.{number}"))
+    started = [context.Process(target=_quiet_install, args=(shop, path)) for path in paths]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+        assert process.exitcode in {0, 7}  # 7: a higher version was quicker
+    control = DirectorControl(shop.directory, environ={})
+    placed = sorted(path for path in shop.directory.glob("app-2.*.tls"))
+    assert placed[-1].name == "app-2.5.tls" and all(control.check(path).valid for path in placed)
+    book = control.trust("test").marks.read()
+    accepted = {hashlib.sha256(path.read_bytes()).hexdigest() for path in placed}
+    assert accepted <= set(book.accepted)
+
+
+def _quiet_install(shop: Workshop, path: Path) -> None:
+    from director.errors import NotValidated
+
+    try:
+        _install(shop, path)
+    except NotValidated:
+        os._exit(7)
