@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from director.control import DirectorControl
 from director.demo import free_port
@@ -18,6 +19,12 @@ from director.tls.container import seal
 from director.tls.keys import SigningKey, generate_key
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, describe
 from director.tls.naming import file_name
+
+# How fast an example is says something of the machine, and nothing of the code.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

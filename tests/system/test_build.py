@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -104,9 +103,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def builder(tmp_path: Path, shared: Path, key: SigningKey) -> Iterator[Builder]:
     made = Builder(tmp_path, shared, key)
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("hatch-thespian-*"))
     yield made
-    left = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("hatch-thespian-*")) - before
+    left = list(Path(made.environ["TMPDIR"]).glob("hatch-thespian-*"))
     assert not left, "a private directory was left behind"
 
 
