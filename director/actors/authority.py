@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from thespian.actors import (
     WakeupMessage,
 )
 
+from director.actors.known import KnownSource, WordsOfPlacement, remember
 from director.actors.messages import REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.errors import DirectorError
@@ -132,15 +134,21 @@ class SourceAuthority(ActorTypeDispatcher):
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup
-        store, placed = self.store, [""]
+        store, known = self.store, KnownSource(source_hash)
 
         def unpack(sha256: str, members: Members) -> None:
-            placed[0] = str(store.cache.fill(sha256, members))
+            nonlocal known
+            words = WordsOfPlacement(members)
+            place = store.cache.fill(sha256, iter(words))
+            known = replace(known, directory=str(place), places=words.found)
 
         trust = HostTrust(store, "authority", warn=log.warning)
         try:
             if hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
                 verdict = trust.admit(data, Path(name).name, unpack)
+                if verdict.archive is not None:
+                    known = replace(known, tops=top_level_names(verdict.archive.names))
+                    remember(store.state, known)
             else:
                 text = f"{name} came with the hash of other bytes. Load it again."
                 verdict = refusal(data, "hash", text, 7)
@@ -153,5 +161,4 @@ class SourceAuthority(ActorTypeDispatcher):
             verdict = refusal(data, "unpack", f"{text} {hint}", 1)
         if not verdict.valid or verdict.archive is None:
             return verdict, refusal_archive(verdict.message), ""
-        tops = top_level_names(verdict.archive.names)
-        return verdict, stub_archive(Path(placed[0]), tops), placed[0]
+        return verdict, stub_archive(known.tops), known.directory

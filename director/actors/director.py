@@ -28,6 +28,7 @@ from thespian.system.messages.status import Thespian_ActorStatus, Thespian_Statu
 
 from director.actors import groups as g
 from director.actors import versions as m
+from director.actors.known import forget
 from director.actors.messages import PROTOCOL, REFUSED, Message, reply
 from director.actors.runtime import last_words
 from director.errors import DirectorError
@@ -313,6 +314,7 @@ class Director(ActorTypeDispatcher):
     def _forget(self, source_hash: str) -> None:
         place = self.unpacked.pop(source_hash, "")
         if place and self.store is not None:
+            forget(self.store.state, source_hash)
             self.store.forget(Path(place).name)
 
     def _remember(self, message: Message, sender: Any) -> str:

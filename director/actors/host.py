@@ -16,8 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-# Before Thespian: later, `builtins.__import__` might already be its own.
-import director.actors.runtime  # noqa: F401
+from director.actors import runtime
 from director.actors.messages import AUTHORITY_NAME, DIRECTOR_NAME
 from director.settings.config import Config, read_config
 
@@ -34,6 +33,7 @@ def start(config: Config, state: Path) -> dict[str, Any]:
     """
     from thespian.actors import ActorSystem
 
+    runtime.install(state)
     os.environ["THESPLOG_FILE"] = config.log_file
     os.environ["THESPLOG_FILE_MAXSIZE"] = str(config.log_size)
     capabilities = dict(config.capabilities)

@@ -1,23 +1,22 @@
-"""What a stub archive does in Thespian's processes: sources run as ordinary Python, or not at all.
+"""Sources run as ordinary Python in their own processes, and are never imported anywhere else.
 
-Thespian imports the stub (`director.actors.stub`) wherever it looks up a class of a loaded source: in
-the Admin before it starts the actor's process, in that process, and in an actor that creates another
-of its own source. The stub calls `enter` here, which takes the place of Thespian's own importer for
-that source with a light one:
+Thespian finds the class of a loaded source through an entry of ``sys.meta_path`` that has this source's ``srcHash``
+(sourceLoader.loadModuleFromHashSource). Before a system starts, `install` puts a gate there that is asked first, in
+every process of it: for each source that the Source Authority made known (`director.actors.known`) it adds a
+`SourceImporter`, so that Thespian's own importer, which rewrites sources and replaces ``builtins.__import__`` for the
+whole process, is never made. With it:
 
-* In the Admin every class look-up is answered with a stand-in; the source is never imported there.
+* In the Admin every class look-up is answered with a stand-in; the source is never imported there. Where a source
+  decides about placement, the stand-in asks a process apart (`director.actors.placement`).
 * In an actor's process the first look-up makes the unpacked directory the first place of
   ``sys.path``, drops inherited modules of the names that the source bundles, and imports the real
   module under its plain name.
 
-No class or function of Thespian is changed: an entry of ``sys.meta_path`` with ``srcHash`` and
-``hashRoot()`` is what it looks for. This module needs only the standard library and has to be imported before
-the actor system starts: later, ``builtins.__import__`` might already be Thespian's.
+No class or function of Thespian is changed. This module and those it uses need only the standard library.
 """
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -25,43 +24,41 @@ import importlib.util
 import logging
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
-_plain_import: Callable[..., ModuleType] = (
-    builtins.__import__ if isinstance(builtins.__import__, type(len)) else importlib.__import__
-)
+from director.actors import boundary
+from director.actors.known import KnownSource, recall
+from director.actors.placement import Placement, recheck
 
 #: Never dropped from ``sys.modules``, whatever a source bundles.
 _KEPT = frozenset({"thespian", "director", "setproctitle"}) | sys.stdlib_module_names
+#: Seconds that the import of an actor's module may take, and after that between two attempts to end it.
+IMPORT_LIMIT, INSIST = 60.0, 1.0
+_ATTEMPTS = 3
 
 
-class StandIn:
-    """Stands for an actor's class in the Admin, which never imports the source itself."""
-
-    @staticmethod
-    def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:
-        """Every system fits: the real check runs in the actor's own process."""
-        return True
+class ImportTooLong(BaseException):
+    """The import of an actor's module did not end; not an Exception, so that few handlers swallow it."""
 
 
 class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Answers Thespian's look-ups ``{{hash}}module`` for one loaded source.
+    """Answers Thespian's look-ups ``{{hash}}module`` for one loaded source."""
 
-    Args:
-        source_hash: Thespian's name of the source (MD5 of the .tls, hex).
-        directory: where the source was unpacked.
-        tops: the top-level module names of the source.
-    """
-
-    def __init__(self, source_hash: str, directory: str, tops: Sequence[str]) -> None:
-        self.srcHash = source_hash
-        self.directory = directory
-        self.tops = frozenset(tops)
+    def __init__(self, source: KnownSource) -> None:
+        self.source = source
+        #: What Thespian looks for.
+        self.srcHash = source.source_hash
+        self.directory = source.directory
+        self.tops = frozenset(source.tops)
+        self._placement = Placement(self._import)
 
     def hashRoot(self) -> str:
         """The prefix of this source's module names in Thespian (sourceLoader.SourceHashFinder)."""
@@ -75,7 +72,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not fullname.startswith(root):
             return None
         top = fullname[len(root) :].partition(".")[0]
-        if top not in self.tops and (_in_admin() or not _installed(top)):
+        if top and top not in self.tops and (_in_admin() or not _installed(top)):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -86,18 +83,23 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Give the module a ``__getattr__`` that answers for the real one."""
         name = module.__name__[len(self.hashRoot()) :]
-        module.__getattr__ = lambda attribute: self.look_up(name, attribute)  # type: ignore[method-assign]
+        if name:
+            module.__getattr__ = lambda attribute: self.look_up(name, attribute)  # type: ignore[method-assign]
 
     def look_up(self, module_name: str, attribute: str) -> Any:
-        """The class ``attribute`` of a module of this source, as this process may know it."""
+        """The class ``attribute`` of a module of this source, as this process may know it.
+
+        Raises:
+            ImportError: this process is of another source, or the import did not end by itself.
+        """
         if attribute.startswith("__"):
             raise AttributeError(attribute)
         if _in_admin():
-            # A class of its own each time: Thespian reads __name__ and __module__ of nothing else.
-            return StandIn
-        self.activate()
+            return self._stand_in(module_name, attribute)
         try:
-            found = getattr(importlib.import_module(module_name), attribute)
+            with _limited():
+                found = self._import(module_name, attribute)
+            recheck(found)
             # Thespian logs what __init__ raises under the name of the class, and nowhere else.
             logging.getLogger(f"{module_name}.{attribute}").addFilter(self._overhear)
             return found
@@ -108,48 +110,105 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             # SystemExit and its like would end the process without a word to its creator.
             raise ImportError(f"import of {module_name} ended with {problem!r}") from problem
 
+    def _stand_in(self, module_name: str, attribute: str) -> Any:
+        """What stands for an actor's class in the Admin: Thespian asks it nothing but where it may run."""
+
+        def fits(capabilities: Any, requirements: Any) -> bool:
+            if not self.source.places:
+                return True
+            return self._placement.fits(module_name, attribute, capabilities, requirements)
+
+        return type(attribute, (), {"actorSystemCapabilityCheck": staticmethod(fits)})
+
+    def _import(self, module_name: str, attribute: str) -> Any:
+        self.activate()
+        return getattr(importlib.import_module(module_name), attribute)
+
     def _overhear(self, record: logging.LogRecord) -> bool:
         if record.exc_info and "instantiation exception" in str(record.msg):
             _leave_word(self.directory, "".join(traceback.format_exception(*record.exc_info)))
         return True
 
     def activate(self) -> None:
-        """Make this process one of the source, once."""
-        if sys.path[:1] == [self.directory]:
+        """Make this process, and all that it starts, one of the source; once.
+
+        Raises:
+            ImportError: it is one of another source.
+        """
+        if boundary.here() == self.srcHash:
             return
+        if boundary.here():
+            raise ImportError(f"this process is of source {boundary.here()}, not of {self.srcHash}")
+        os.environ[boundary.VARIABLE] = self.srcHash
         for name in list(sys.modules):
             top = name.partition(".")[0]
             if top in self.tops and top not in _KEPT:
                 del sys.modules[name]
         _hold(self.directory)
+        sys.path_hooks.insert(0, self._path_hook)
         sys.path.insert(0, self.directory)
         importlib.invalidate_caches()
 
+    def _path_hook(self, path: str) -> importlib.machinery.FileFinder:
+        """Python's own finder for the unpacked directory, with a loader that guards what it loaded."""
+        if path != self.directory and not path.startswith(self.directory + os.sep):
+            raise ImportError(path)
+        return importlib.machinery.FileFinder(
+            path,
+            (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+            (GuardingLoader, importlib.machinery.SOURCE_SUFFIXES),
+            (importlib.machinery.SourcelessFileLoader, importlib.machinery.BYTECODE_SUFFIXES),
+        )
 
-def enter(scope: dict[str, Any], directory: str, tops: Sequence[str]) -> None:
-    """Called by each module of a stub archive when Thespian's importer runs it.
+
+class GuardingLoader(importlib.machinery.SourceFileLoader):
+    """Python's own loader; what a module defines is guarded (`director.actors.boundary`)."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, then register its classes."""
+        super().exec_module(module)
+        boundary.guard_module(module)
+
+
+class _EveryHash:
+    """Compared with the hash that Thespian looks for; equal to none, but the importer for it stands afterwards."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str) and not any(
+            isinstance(finder, SourceImporter) and finder.srcHash == other
+            for finder in sys.meta_path
+        ):
+            source = recall(self._state, other)
+            if source is not None:
+                # At the end, behind the loop that asks: it comes to it in the same pass.
+                sys.meta_path.append(SourceImporter(source))
+        return False
+
+    __hash__ = object.__hash__
+
+
+class Gate(importlib.abc.MetaPathFinder):
+    """Stands first in ``sys.meta_path`` and finds no module itself."""
+
+    def __init__(self, state: Path) -> None:
+        self.srcHash = _EveryHash(state)
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> None:
+        """Nothing."""
+        return
+
+
+def install(state: Path) -> None:
+    """Prepare this process to start an actor system.
 
     Args:
-        scope: the stub module's globals; its ``__name__`` is ``{{hash}}NAME``.
-        directory: where the source was unpacked.
-        tops: the top-level module names of the source.
+        state: the state directory, where sources are made known.
     """
-    source_hash, _, name = scope["__name__"].removeprefix("{{").partition("}}")
-    importer = None
-    for place, finder in enumerate(sys.meta_path):
-        if getattr(finder, "srcHash", None) == source_hash:
-            if not isinstance(finder, SourceImporter):
-                sys.meta_path[place] = SourceImporter(source_hash, directory, tops)
-            importer = sys.meta_path[place]
-    builtins.__import__ = _plain_import
-    if isinstance(importer, SourceImporter):
-        scope["__getattr__"] = lambda attribute: importer.look_up(name, attribute)
-
-
-def refuse(reason: str) -> None:
-    """Called by the stub of a source that was refused: whoever asks for a class learns why."""
-    builtins.__import__ = _plain_import
-    raise ImportError(reason)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)]
+    sys.meta_path.insert(0, Gate(state))
 
 
 def word_file(directory: str | os.PathLike[str], pid: int) -> Path:
@@ -191,6 +250,30 @@ def _leave_word(directory: str, text: str) -> None:
         path.write_text(text[-20_000:], encoding="utf-8")
     except OSError:
         pass  # the log has it too; a full disk must not change what the creator hears
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """End an import that does not end: by an exception, and where that is swallowed, by the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only; Thespian looks classes up there
+        return
+    attempts = 0
+
+    def too_long(number: int, frame: FrameType | None) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > _ATTEMPTS:
+            os._exit(70)
+        raise ImportTooLong(f"it took more than {IMPORT_LIMIT:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, IMPORT_LIMIT, INSIST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _in_admin() -> bool:

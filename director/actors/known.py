@@ -1,0 +1,86 @@
+"""What a host knows of the sources that were validated: a small file for each, in the state directory.
+
+The Source Authority writes it before it lets a source in; Thespian's processes read it when they look a class up
+(`director.actors.runtime`). Standard library only: this is imported before the actor system starts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from director.files import write_atomically
+
+_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """A validated source of this host.
+
+    Args:
+        source_hash: Thespian's name of the source (MD5 of the .tls, hex).
+        directory: where it is unpacked.
+        tops: its importable top-level names.
+        places: whether a module of it may decide where its actors run (`director.actors.placement`).
+    """
+
+    source_hash: str
+    directory: str = ""
+    tops: tuple[str, ...] = ()
+    places: bool = False
+
+
+def remember(state: Path, source: KnownSource) -> None:
+    """Write what is known of a source, whole or not at all."""
+    path = _path(state, source.source_hash)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(source)).encode(), mode=0o600)
+
+
+def forget(state: Path, source_hash: str) -> None:
+    """The source is no longer loaded here."""
+    _path(state, source_hash).unlink(missing_ok=True)
+
+
+def recall(state: Path, source_hash: str) -> KnownSource | None:
+    """What is known of a source; None for one that is not, or whose file does not read."""
+    if not _HASH.fullmatch(source_hash):
+        return None
+    try:
+        told = json.loads(_path(state, source_hash).read_text(encoding="utf-8"))
+        return KnownSource(
+            str(told["source_hash"]),
+            str(told["directory"]),
+            tuple(str(top) for top in told["tops"]),
+            bool(told["places"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class WordsOfPlacement:
+    """Passes members on, and notes whether a module says a word about capabilities.
+
+    Args:
+        members: name and bytes of each.
+    """
+
+    def __init__(self, members: Iterator[tuple[str, bytes]]) -> None:
+        self._members = members
+        #: Whether Thespian's requireCapability or actorSystemCapabilityCheck was named, once all were passed on.
+        self.found = False
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """The members, once."""
+        for name, data in self._members:
+            if name.endswith(".py") and not self.found:
+                self.found = b"requireCapability" in data or b"apabilityCheck" in data
+            yield name, data
+
+
+def _path(state: Path, source_hash: str) -> Path:
+    return state / "sources" / f"{source_hash}.json"

@@ -1,0 +1,134 @@
+"""Where an actor of a source may run: its own check, asked in a process apart, so that the Admin never imports it.
+
+Thespian's Admin asks the class ``actorSystemCapabilityCheck(capabilities, requirements)`` before it starts an actor
+(multiprocCommon._startChildActor, convention.h_PendingActor). Most sources say nothing about capabilities, and are not
+asked. For the others a forked child imports the class, answers and is gone; the answer is kept. An import that takes
+too long counts as a yes, since the actor's own process asks again and refuses (`director.actors.runtime`).
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+#: Seconds that the Admin waits for an answer.
+LIMIT = 0.3
+_MOST = 1000
+_YES, _NO, _FAILED = b"y", b"n", b"f"
+
+
+class Placement:
+    """Answers of one source's classes.
+
+    Args:
+        find: imports the class of this module and name, in a process that may.
+    """
+
+    def __init__(self, find: Callable[[str, str], Any]) -> None:
+        self._find = find
+        self._known: dict[tuple[str, str, str], bool] = {}
+
+    def fits(self, module: str, name: str, capabilities: Any, requirements: Any) -> bool:
+        """Whether the class accepts a system of these capabilities; bounded in time, remembered."""
+        asked = (f"{module}.{name}", _text(capabilities), _text(requirements))
+        if asked in self._known:
+            return self._known[asked]
+        answer = _ask(lambda: _check(self._find(module, name), capabilities, requirements))
+        if answer == b"":
+            return True  # too slow to tell here, and not remembered
+        if answer == _FAILED:
+            return True  # the actor's own process tells why, to whom it concerns
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[asked] = answer == _YES
+        return self._known[asked]
+
+
+def _check(found: Any, capabilities: Any, requirements: Any) -> bool:
+    check = getattr(found, "actorSystemCapabilityCheck", None)
+    if check is None:
+        return True
+    try:
+        return bool(check(capabilities or {}, requirements or {}))
+    except Exception:  # noqa: BLE001 - as Thespian counts it (utilis.checkActorCapabilities)
+        return False
+
+
+def _text(value: Any) -> str:
+    """Capabilities and requirements as a key; they are plain dictionaries whose order means nothing."""
+    if isinstance(value, dict):
+        return repr(sorted(value.items(), key=repr))
+    return repr(value)
+
+
+def _ask(question: Callable[[], bool], limit: float = LIMIT) -> bytes:
+    """The answer of a forked child, or nothing where it gave none in time."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _answer(question, writer)
+    os.close(writer)
+    deadline = time.monotonic() + limit
+    answer = b""
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                if select.select([reader], [], [], left)[0]:
+                    answer = os.read(reader, 1)
+                    break
+            except InterruptedError:
+                continue
+    finally:
+        os.close(reader)
+        if not answer:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return answer
+
+
+def _answer(question: Callable[[], bool], writer: int) -> None:
+    """The child's whole life; nothing of the Admin's is touched."""
+    answer = _FAILED
+    try:
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
+        logging.root = logging.RootLogger(
+            logging.CRITICAL
+        )  # Thespian's would send over the Admin's sockets
+        logging.Logger.root = logging.root
+        logging.Logger.manager = logging.Manager(logging.root)
+        os.closerange(3, writer)
+        os.closerange(writer + 1, 1 << 16)
+        answer = _YES if question() else _NO
+    finally:
+        # Whatever the source did, also SystemExit: the child must not go on as a second Admin.
+        try:
+            os.write(writer, answer)
+        finally:
+            os._exit(0)
+
+
+def recheck(found: Any) -> None:
+    """Ask the real class again in the process that is about to become the actor.
+
+    The Admin may have started it without an answer. What it was started with stands in this process's own arguments;
+    where they do not tell, the Admin's word counts.
+
+    Raises:
+        ImportError: the class does not accept this system.
+    """
+    arguments = list(getattr(multiprocessing.current_process(), "_args", ()))
+    for place, argument in enumerate(arguments):
+        if place and isinstance(argument, dict) and "Thespian ActorSystem Name" in argument:
+            requirements = arguments[place - 1]
+            if not _check(found, argument, requirements if isinstance(requirements, dict) else {}):
+                name = getattr(found, "__qualname__", repr(found))
+                raise ImportError(f"{name} does not accept this system's capabilities")
+            return
