@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def key() -> SigningKey:
 
 
 def make_tls(
-    key: SigningKey, group: str, version: str | None, tli: str, sources: dict[str, str]
+    key: SigningKey, group: str, version: str | None, tli: str, sources: Mapping[str, str | bytes]
 ) -> bytes:
-    """A signed .tls with these members, as the plugin would write it."""
+    """A signed .tls with these members, as the plugin would write it; text is dedented."""
     members = [Member(TLI_NAME, tli.encode())]
-    members += [
-        Member(name, textwrap.dedent(text).encode()) for name, text in sorted(sources.items())
-    ]
+    for name, told in sorted(sources.items()):
+        data = textwrap.dedent(told).encode() if isinstance(told, str) else told
+        members.append(Member(name, data))
     manifest = Manifest(
         group=group,
         version=version,
@@ -65,7 +65,9 @@ class Host:
     control: DirectorControl
     key: SigningKey
 
-    def put(self, group: str, version: str | None, tli: str, sources: dict[str, str]) -> Path:
+    def put(
+        self, group: str, version: str | None, tli: str, sources: Mapping[str, str | bytes]
+    ) -> Path:
         """Sign a source and place it in the director directory."""
         path = self.directory / file_name(group, version)
         path.write_bytes(make_tls(self.key, group, version, tli, sources))
@@ -81,13 +83,20 @@ class Host:
 
 
 @contextlib.contextmanager
-def open_host(place: Path, key: SigningKey) -> Iterator[Host]:
-    """A director directory below ``place``; its system is stopped at the end, with nothing left over."""
-    directory = place / "director"
+def open_host(home: Path, key: SigningKey, **settings: str) -> Iterator[Host]:
+    """A director directory; whatever system is started in it is stopped, with nothing left over.
+
+    Args:
+        home: an empty directory.
+        key: what it trusts.
+        settings: further ``NAME.cfg`` files.
+    """
+    directory = home / "director"
     directory.mkdir()
     (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
-    (directory / "adminport.cfg").write_text(str(free_port()))
-    (directory / "thesplogd.cfg").write_text(str(place / "log"))
+    told = {"adminport": str(free_port()), "thesplogd": str(home / "log"), **settings}
+    for name, text in told.items():
+        (directory / f"{name}.cfg").write_text(text)
     with DirectorControl(directory) as control:
         made = Host(directory, control, key)
         try:
@@ -102,6 +111,6 @@ def open_host(place: Path, key: SigningKey) -> Iterator[Host]:
 
 @pytest.fixture
 def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
-    """A director directory of one test."""
+    """A host of its own for a test."""
     with open_host(tmp_path, key) as made:
         yield made
