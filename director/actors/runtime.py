@@ -40,7 +40,8 @@ from director.actors.placement import Placement, recheck
 
 #: Never dropped from ``sys.modules``, whatever a source bundles.
 _KEPT = frozenset({"thespian", "director", "setproctitle"}) | sys.stdlib_module_names
-#: Seconds that the import of an actor's module may take (less than a load waits), and after that between two attempts to end it.
+#: Seconds that the import of an actor's module may take (less than a load waits for it), and after that between two
+#: attempts to end it.
 IMPORT_LIMIT, INSIST = 25.0, 1.0
 _ATTEMPTS = 3
 
