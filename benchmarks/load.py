@@ -1,0 +1,561 @@
+"""Loading sources: this project's way beside Thespian's own importer, same Python, same machine, one run.
+
+    python benchmarks/load.py [--rounds N] [--docs DIR] [--only 20,300,2000,20MB]
+
+Each measurement is a process of its own with a fresh actor system; the two ways take turns. Thespian's own side gets a
+Source Authority that accepts everything without looking, so that its figures hold no verification at all; ours verify
+and unpack, in a system as `director start` makes it. Medians are printed, and with ``--docs`` written there as a table
+and a plot (needs matplotlib).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+LIMIT = timedelta(seconds=120)
+#: name → modules, of which imported, bytes of data.
+KINDS = {
+    "20": (20, 20, 0),
+    "300": (300, 300, 0),
+    "2000": (2000, 200, 0),
+    "20MB": (20, 20, 20_000_000),
+}
+STEPS = {
+    "cold": "load → first reply, cold",
+    "warm": "load → first reply, byte code present",
+    "inner": "further actor, by an actor of the source",
+    "outer": "further actor, from outside",
+}
+#: Standard modules that nothing here imports by itself; the rest of the hundred is not there at all.
+_STANDARD = (
+    "bdb",
+    "cProfile",
+    "calendar",
+    "cmd",
+    "code",
+    "codeop",
+    "colorsys",
+    "compileall",
+    "configparser",
+    "csv",
+    "ctypes.util",
+    "curses.ascii",
+    "dbm.dumb",
+    "difflib",
+    "dis",
+    "doctest",
+    "email.mime.audio",
+    "email.mime.image",
+    "ensurepip",
+    "filecmp",
+    "fileinput",
+    "ftplib",
+    "getopt",
+    "getpass",
+    "gettext",
+    "graphlib",
+    "html.parser",
+    "http.cookiejar",
+    "http.server",
+    "imaplib",
+    "importlib.simple",
+    "json.tool",
+    "mailbox",
+    "mimetypes",
+    "modulefinder",
+    "netrc",
+    "optparse",
+    "pdb",
+    "pickletools",
+    "plistlib",
+    "poplib",
+    "pprint",
+    "profile",
+    "pstats",
+    "pty",
+    "py_compile",
+    "pyclbr",
+    "pydoc",
+    "quopri",
+    "rlcompleter",
+    "sched",
+    "shelve",
+    "site",
+    "smtplib",
+    "sqlite3.dump",
+    "stringprep",
+    "symtable",
+    "tabnanny",
+    "timeit",
+    "tomllib",
+    "trace",
+    "tracemalloc",
+    "unittest.mock",
+    "venv",
+    "wave",
+    "webbrowser",
+    "wsgiref.simple_server",
+    "xml.dom.minidom",
+    "xml.dom.pulldom",
+    "xml.sax.expatreader",
+    "xmlrpc.client",
+    "xmlrpc.server",
+    "zipapp",
+    "zoneinfo",
+)
+UNRELATED = (*_STANDARD, *(f"no_such_module_{n}" for n in range(100 - len(_STANDARD))))
+
+ACTOR = """
+from thespian.actors import ActorTypeDispatcher
+{imports}
+
+class First(ActorTypeDispatcher):
+    def receiveMsg_str(self, message, sender):
+        self.send(sender, message)
+
+    def receiveMsg_int(self, message, sender):
+        import time
+        self.times, self.left, self.asker = [], message, sender
+        self.began = time.perf_counter()
+        self.send(self.createActor(Second), 0)
+
+    def receiveMsg_tuple(self, message, sender):
+        import time
+        self.times.append(time.perf_counter() - self.began)
+        self.left -= 1
+        if self.left:
+            self.began = time.perf_counter()
+            self.send(self.createActor(Second), 0)
+        else:
+            self.send(self.asker, self.times)
+
+
+class Second(ActorTypeDispatcher):
+    def receiveMsg_int(self, message, sender):
+        self.send(sender, ())
+"""
+
+MODULE = '''
+"""Module {n}: of about the size and make of ordinary ones."""
+
+import functools
+import os.path
+
+LIMIT_{n} = {n}
+
+
+class Record{n}:
+    """A record."""
+
+    def __init__(self, name="record", size={n}, parts=()):
+        self.name = name
+        self.size = size
+        self.parts = list(parts)
+
+    @property
+    def base(self):
+        return os.path.basename(self.name)
+
+    def total(self):
+        """Its size with its parts."""
+        return self.size + sum(part * {n} for part in self.parts)
+
+
+def transform_{n}(values, *, factor=2, offset={n}):
+    """Each value, scaled and moved."""
+    found = []
+    for value in values:
+        if value % 2:
+            found.append(value * factor + offset)
+        elif value > LIMIT_{n}:
+            found.append(value - offset)
+        else:
+            found.append(value)
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def search_{n}(text, needle="n{n}"):
+    """Where the needle is."""
+    place = text.find(needle)
+    return {{"place": place, "found": place >= 0, "limit": LIMIT_{n}}}
+'''
+
+
+def files(kind: str, salt: str = "") -> dict[str, bytes]:
+    """The members of a source of this kind."""
+    modules, imported, data = KINDS[kind]
+    made = {f"app/m{n}.py": MODULE.format(n=n).encode() for n in range(modules)}
+    imports = "\n".join(f"import app.m{n}" for n in range(imported))
+    made["app/__init__.py"] = f"SALT = {salt!r}\n".encode()
+    made["app/first.py"] = ACTOR.format(imports=imports).encode()
+    if data:
+        made["app/data.bin"] = os.urandom(data)
+    return made
+
+
+# ---- the two ways --------------------------------------------------------------------------------------------------
+
+
+class Ours:
+    """A director directory with its system."""
+
+    def __init__(self, home: Path) -> None:
+        from director.control import DirectorControl
+        from director.demo import free_port
+        from director.tls.keys import generate_key, load_signing_key
+
+        self.directory = home / "director"
+        self.directory.mkdir(exist_ok=True)
+        pem = home / "key.pem"
+        if not pem.exists():
+            pem.write_bytes(generate_key(2048).private_pem(None))
+        self.key = load_signing_key(pem.read_bytes(), name="bench")
+        (self.directory / "bench_tls.key").write_bytes(self.key.public_pem)
+        (self.directory / "adminport.cfg").write_text(str(free_port()))
+        (self.directory / "thesplogd.cfg").write_text(str(home / "log"))
+        self.control = DirectorControl(self.directory)
+
+    def start(self) -> Any:
+        self.control.start()
+        return self.control.system
+
+    def source(self, members: dict[str, bytes], version: str) -> Path:
+        from director.tls.archive import Member, write_archive
+        from director.tls.container import seal
+        from director.tls.manifest import MANIFEST_NAME, Manifest, describe
+
+        listed = [Member(name, data) for name, data in sorted(members.items())]
+        told: dict[str, Any] = dict.fromkeys(Manifest.__dataclass_fields__)
+        told |= {
+            "group": "app",
+            "version": version,
+            "requires_python": "",
+            "tags": ("py3-none-any",),
+            "key_fingerprint": self.key.public.fingerprint,
+            "key_algorithm": self.key.public.algorithm,
+            "members": describe(listed),
+            "bundled": (),
+            "external": ("thespian",),
+            "actors": (),
+        }
+        manifest = Manifest(**told)
+        path = self.directory / f"app-{version}.tls"
+        path.write_bytes(
+            seal(write_archive([Member(MANIFEST_NAME, manifest.to_bytes()), *listed]), self.key)
+        )
+        return path
+
+    def admin(self) -> int:
+        return int(self.control.ask({"DirectorOp": "Identify"}, "Identity")["AdminPid"])
+
+    def stop(self) -> None:
+        self.control.shutdown()
+
+
+class Thespians:
+    """A plain actor system whose authority accepts everything."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.system: Any = None
+
+    def start(self) -> Any:
+        from thespian.actors import ActorSystem
+
+        from director.demo import free_port
+
+        os.environ["THESPLOG_FILE"] = str(self.home / "thesplog")
+        logs = {
+            "version": 1,
+            "handlers": {"none": {"class": "logging.NullHandler"}},
+            "root": {"handlers": ["none"], "level": 50},
+        }
+        self.system = ActorSystem("multiprocTCPBase", {"Admin Port": free_port()}, logDefs=logs)
+        authority = self.system.createActor("accept_all.AcceptAll")
+        assert self.system.ask(authority, "stand", LIMIT) == "standing"
+        return self.system
+
+    def source(self, members: dict[str, bytes], version: str) -> Path:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted(members.items()):
+                archive.writestr(name, data)
+        path = self.home / f"app-{version}.zip"
+        path.write_bytes(stream.getvalue())
+        return path
+
+    def admin(self) -> int:
+        actor = self.system.createActor("accept_all.Unrelated")
+        return int(self.system.ask(actor, "admin", LIMIT))
+
+    def stop(self) -> None:
+        self.system.shutdown()
+
+
+@contextlib.contextmanager
+def running(way: Any) -> Iterator[Any]:
+    system = way.start()
+    try:
+        yield system
+    finally:
+        way.stop()
+
+
+def source_hash(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def first_reply(system: Any, path: Path, digest: str) -> tuple[float, Any]:
+    began = time.perf_counter()
+    system.loadActorSource(str(path))
+    actor = system.createActor("app.first.First", sourceHash=digest)
+    assert system.ask(actor, "hello", LIMIT) == "hello"
+    return time.perf_counter() - began, actor
+
+
+# ---- one measurement, in a process of its own ----------------------------------------------------------------------
+
+
+def measure(way_name: str, what: str, kind: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        home = Path(folder)
+        way: Any = Ours(home) if way_name == "ours" else Thespians(home)
+        if what == "first":
+            return _first(way, way_name, kind)
+        if what == "unrelated":
+            return _unrelated(way, int(kind))
+        return _memory(way)
+
+
+def _first(way: Any, way_name: str, kind: str) -> dict[str, Any]:
+    path = way.source(files(kind), "1")
+    digest = source_hash(path)
+    told = {}
+    with running(way) as system:
+        told["cold"], actor = first_reply(system, path, digest)
+        assert system.ask(actor, "again", LIMIT) == "again"
+        inner = system.ask(actor, 9, LIMIT)
+        told["inner"] = statistics.median(inner)
+        outer = []
+        for _ in range(9):
+            began = time.perf_counter()
+            made = system.createActor("app.first.First", sourceHash=digest)
+            assert system.ask(made, "hello", LIMIT) == "hello"
+            outer.append(time.perf_counter() - began)
+        told["outer"] = statistics.median(outer)
+    if way_name == "ours":
+        with running(Ours(way.directory.parent)) as system:
+            told["warm"], _ = first_reply(system, path, digest)
+    else:
+        told["warm"] = told["cold"]  # its importer has no byte code
+    return told
+
+
+def _unrelated(way: Any, loaded: int) -> dict[str, Any]:
+    with running(way) as system:
+        for number in range(loaded):
+            path = way.source(files("300", f"{number}"), f"{number}")
+            first_reply(system, path, source_hash(path))
+        actor = system.createActor("accept_all.Unrelated")
+        return {"unrelated": system.ask(actor, list(UNRELATED), LIMIT)}
+
+
+def _memory(way: Any) -> dict[str, Any]:
+    with running(way) as system:
+        admin = way.admin()
+        told: dict[str, Any] = {}
+        for number in range(10):
+            path = way.source(files("300", f"{number}"), f"{number}")
+            _, actor = first_reply(system, path, source_hash(path))
+            if number == 0:
+                told["admin_one"] = resident(admin)
+            if number < 9:
+                from thespian.actors import ActorExitRequest
+
+                system.tell(actor, ActorExitRequest())
+                system.unloadActorSource(source_hash(path))
+        time.sleep(0.5)
+        told["admin_ten"] = resident(admin)
+        told["actor"] = resident(int(system.ask(_pid_actor(system), "pid", LIMIT)))
+        return told
+
+
+def _pid_actor(system: Any) -> Any:
+    return system.createActor("accept_all.Unrelated")
+
+
+def resident(pid: int) -> float:
+    """Proportional resident memory of a process in MB."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def plain_import(kind: str) -> dict[str, float]:
+    """Importing the same tree from a directory, without and with byte code, in a process of its own each."""
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        for name, data in files(kind).items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        script = (
+            "import sys, time; sys.path.insert(0, sys.argv[1]); import thespian.actors\n"
+            "t = time.perf_counter(); import app.first; print(time.perf_counter() - t)"
+        )
+        command = [sys.executable, "-c", script, folder]
+        cold, warm = (
+            float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+            for _ in range(2)
+        )
+        return {"plain cold": cold, "plain warm": warm}
+
+
+# ---- all of them ---------------------------------------------------------------------------------------------------
+
+
+def run(way: str, what: str, kind: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, __file__, "--measure", way, what, kind],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{way} {what} {kind} failed:\n{done.stderr}")
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def medians(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--only", default=",".join(KINDS))
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(*arguments.measure)))
+        return
+    lines = [
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, "
+        f"medians of {arguments.rounds} rounds, seconds; the two take turns.",
+        "",
+        "| source | step | ours | Thespian's importer | times faster | plain import of the tree |",
+        "|---|---|---|---|---|---|",
+    ]
+    figures: dict[str, dict[str, Any]] = {}
+    for kind in arguments.only.split(","):
+        rows: dict[str, list[dict[str, Any]]] = {"ours": [], "thespian": [], "plain": []}
+        for _ in range(arguments.rounds):
+            for way in ("ours", "thespian"):
+                rows[way].append(run(way, "first", kind))
+            rows["plain"].append(plain_import(kind))
+        ours, theirs, plain = (medians(rows[way]) for way in ("ours", "thespian", "plain"))
+        figures[kind] = {"ours": ours, "theirs": theirs, "plain": plain}
+        modules, imported, data = KINDS[kind]
+        title = f"{modules} modules" + (f", {imported} imported" if imported < modules else "")
+        title += f", {data // 1_000_000} MB" if data else ""
+        for step, name in STEPS.items():
+            reference = plain.get(f"plain {step}")
+            beside = f"{reference:.3f}" if reference else ""
+            ratio = theirs[step] / ours[step]
+            lines.append(
+                f"| {title} | {name} | {ours[step]:.3f} | {theirs[step]:.3f} | {ratio:.1f} | {beside} |"
+            )
+            print(lines[-1], flush=True)
+    lines += [
+        "",
+        "| 100 unrelated imports in an installed actor, beside | ours | Thespian's |",
+        "|---|---|---|",
+    ]
+    for loaded in ("0", "1", "20"):
+        found = {
+            way: statistics.median(
+                run(way, "unrelated", loaded)["unrelated"] for _ in range(arguments.rounds)
+            )
+            for way in ("ours", "thespian")
+        }
+        lines.append(
+            f"| {loaded} sources of 300 modules | {found['ours']:.3f} | {found['thespian']:.3f} |"
+        )
+        print(lines[-1], flush=True)
+    lines += ["", "| resident memory, MB | ours | Thespian's |", "|---|---|---|"]
+    told = {
+        way: medians([run(way, "memory", "300") for _ in range(3)]) for way in ("ours", "thespian")
+    }
+    for key, name in {
+        "admin_one": "Admin, one version of 300 modules loaded",
+        "admin_ten": "Admin, ten loaded and nine unloaded",
+        "actor": "an installed actor then",
+    }.items():
+        lines.append(f"| {name} | {told['ours'][key]:.1f} | {told['thespian'][key]:.1f} |")
+    print("\n".join(lines))
+    if arguments.docs:
+        write_docs(arguments.docs, lines, figures)
+
+
+def write_docs(folder: Path, lines: list[str], figures: dict[str, dict[str, Any]]) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "bench"
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4))
+    kinds = list(figures)
+    for offset, (label, pick) in enumerate(
+        {
+            "Thespian's importer": lambda f: f["theirs"]["cold"],
+            "ours, cold": lambda f: f["ours"]["cold"],
+            "ours, byte code present": lambda f: f["ours"]["warm"],
+            "plain import, cold": lambda f: f["plain"]["plain cold"],
+            "plain import, byte code present": lambda f: f["plain"]["plain warm"],
+        }.items()
+    ):
+        places = [place + (offset - 2) * 0.16 for place in range(len(kinds))]
+        axes.bar(places, [pick(figures[kind]) for kind in kinds], 0.15, label=label)
+    axes.set_yscale("log")
+    axes.set_ylabel("seconds to the first reply (log)")
+    axes.set_xticks(
+        range(len(kinds)),
+        [f"{kind} modules" if "MB" not in kind else "20 modules, 20 MB" for kind in kinds],
+    )
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    folder.mkdir(exist_ok=True)
+    figure.savefig(folder / "load.svg", metadata={"Date": None})
+    text = "# How fast sources load\n\nMade by `python benchmarks/load.py --docs docs`.\n\n"
+    (folder / "load.md").write_text(
+        text + "\n".join(lines) + "\n\n![](load.svg)\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
