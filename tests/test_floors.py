@@ -32,6 +32,7 @@ STDLIB_ONLY = {
     "director.actors.known",
     "director.actors.placement",
     "director.actors.runtime",
+    "director.actors.words",
     "director.errors",
     "director.files",
 }

@@ -30,7 +30,7 @@ from director.actors import groups as g
 from director.actors import versions as m
 from director.actors.known import forget
 from director.actors.messages import PROTOCOL, REFUSED, Message, reply
-from director.actors.runtime import last_words
+from director.actors.words import last_words
 from director.errors import DirectorError
 from director.settings.tli import Tli, tli_from_definition
 from director.store import Store

@@ -37,6 +37,7 @@ from typing import Any
 from director.actors import boundary
 from director.actors.known import KnownSource, recall
 from director.actors.placement import Placement, recheck
+from director.actors.words import leave_mark, leave_word
 
 #: Never dropped from ``sys.modules``, whatever a source bundles.
 _KEPT = frozenset({"thespian", "director", "setproctitle"}) | sys.stdlib_module_names
@@ -97,6 +98,8 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise AttributeError(attribute)
         if _in_admin():
             return self._stand_in(module_name, attribute)
+        if not boundary.here():  # an actor made by one of the source is its maker's business
+            leave_mark(self.directory, f"{module_name}.{attribute}")
         try:
             with _limited():
                 found = self._import(module_name, attribute)
@@ -105,7 +108,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             logging.getLogger(f"{module_name}.{attribute}").addFilter(self._overhear)
             return found
         except BaseException as problem:
-            _leave_word(self.directory, traceback.format_exc())
+            leave_word(self.directory, traceback.format_exc())
             if isinstance(problem, Exception):
                 raise
             # SystemExit and its like would end the process without a word to its creator.
@@ -127,7 +130,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def _overhear(self, record: logging.LogRecord) -> bool:
         if record.exc_info and "instantiation exception" in str(record.msg):
-            _leave_word(self.directory, "".join(traceback.format_exception(*record.exc_info)))
+            leave_word(self.directory, "".join(traceback.format_exception(*record.exc_info)))
         return True
 
     def activate(self) -> None:
@@ -212,24 +215,6 @@ def install(state: Path) -> None:
     sys.meta_path.insert(0, Gate(state))
 
 
-def word_file(directory: str | os.PathLike[str], pid: int) -> Path:
-    """Where an actor's process of this id leaves the traceback of a failed start."""
-    return Path(f"{os.fspath(directory)}.errors") / f"{pid}.txt"
-
-
-def last_words(directory: str | os.PathLike[str]) -> str:
-    """The traceback that an actor's process of this source left last, read once; "" if none did."""
-    folder = Path(f"{os.fspath(directory)}.errors")
-    text = ""
-    try:
-        for path in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            path.unlink()
-    except OSError:
-        pass
-    return text
-
-
 def _hold(directory: str) -> None:
     """Let `director.cache` see that the source is in use, as long as this process or a fork of it lives.
 
@@ -242,15 +227,6 @@ def _hold(directory: str) -> None:
         fcntl.flock(marker, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (ImportError, OSError):
         pass  # it is being removed, and the import will tell; or there are no such locks here
-
-
-def _leave_word(directory: str, text: str) -> None:
-    path = word_file(directory, os.getpid())
-    try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_text(text[-20_000:], encoding="utf-8")
-    except OSError:
-        pass  # the log has it too; a full disk must not change what the creator hears
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""What a process of a source leaves about its start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from director.actors.words import FRESH, Start, clear, folder_of, last_words, leave_word, starts
+
+
+def child(directory: Path, then: str) -> int:
+    """A process that leaves a mark and does something; its id."""
+    script = (
+        "import sys\n"
+        "from director.actors.words import leave_mark, leave_word\n"
+        "leave_mark(sys.argv[1], 'app.Actor')\n" + then
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(directory)], stderr=subprocess.DEVNULL
+    )
+    process.wait(20)
+    return process.pid
+
+
+def test_a_process_that_ends_without_a_word_is_known_by_its_mark(tmp_path: Path) -> None:
+    pid = child(tmp_path / "source", "import os; os._exit(3)")
+    assert starts(tmp_path / "source") == [Start(pid, "app.Actor", False)]
+    clear(tmp_path / "source", pid)
+    assert starts(tmp_path / "source") == []
+
+
+def test_a_living_one_is_alive(tmp_path: Path) -> None:
+    folder_of(tmp_path / "source").mkdir()
+    (folder_of(tmp_path / "source") / f"{os.getpid()}.start").write_text("app.Actor")
+    assert starts(tmp_path / "source") == [Start(os.getpid(), "app.Actor", True)]
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGFPE"])
+def test_a_crash_ends_the_process_and_tells_where(tmp_path: Path, name: str) -> None:
+    # As Thespian does it: a handler in Python for every signal.
+    then = (
+        "import os, signal\n"
+        "def crash():\n"
+        f"    os.kill(os.getpid(), signal.{name})\n"
+        "crash()\nimport time\ntime.sleep(30)\n"
+    )
+    child(tmp_path / "source", then)
+    assert "in crash" in last_words(tmp_path / "source")
+    assert last_words(tmp_path / "source") == "", "they are read once"
+
+
+def test_the_last_word_counts(tmp_path: Path) -> None:
+    child(tmp_path / "source", "leave_word(sys.argv[1], 'first')")
+    time.sleep(0.01)
+    leave_word(str(tmp_path / "source"), "second")
+    assert last_words(tmp_path / "source") == "second"
+
+
+def test_old_marks_go(tmp_path: Path) -> None:
+    child(tmp_path / "source", "")
+    for path in folder_of(tmp_path / "source").iterdir():
+        os.utime(path, (time.time() - FRESH - 1,) * 2)
+    assert starts(tmp_path / "source") == []
+    assert list(folder_of(tmp_path / "source").iterdir()) == []
+
+
+def test_no_folder_is_no_word(tmp_path: Path) -> None:
+    assert last_words(tmp_path / "none") == "" and starts(tmp_path / "none") == []
