@@ -15,7 +15,7 @@ import pytest
 
 from director.actors.known import recall
 from director.errors import LoadFailed
-from tests.conftest import Host, host_in
+from tests.conftest import Host, open_host
 from tests.system.test_running import director, eventually
 
 pytestmark = pytest.mark.system
@@ -115,7 +115,7 @@ class Two:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, key: Any) -> Any:
-    with host_in(tmp_path_factory.mktemp("isolation"), key) as host:
+    with open_host(tmp_path_factory.mktemp("isolation"), key) as host:
         yield Two(host)
 
 
@@ -188,11 +188,14 @@ def test_the_host_takes_no_object_of_a_source(two: Two) -> None:
         "from datetime import timedelta\n"
         "import app.things\n"
         "from director import DirectorControl\n"
+        "from thespian.system.messages.status import Thespian_StatusReq\n"
         "with DirectorControl() as control:\n"
         "    one = control.role('One').address\n"
         "    me = control.system.createActor('thespian.actors.Actor')\n"
         "    heard = [control.system.ask(one, {'do': 'tell_thing', 'to': me}, timedelta(seconds=5))]\n"
         "    print(heard)\n"
+        "    # Its line reaches the log with whatever it sends next.\n"
+        "    control.system.ask(me, Thespian_StatusReq(), timedelta(seconds=5))\n"
     )
     place = two.host.directory.parent / "hosts_own"
     (place / "app").mkdir(parents=True)
