@@ -455,7 +455,7 @@ class DirectorControl:
             family = NotValidated if code in {"signature", "no-keys"} else LoadFailed
             raise family(str(answer.get("Message", "the load failed")), code=code)
         self.say(str(answer["Message"]))
-        changed = "already" not in str(answer["Message"])
+        changed = answer["Code"] != "unchanged"
         return Loaded(
             chosen.group, chosen.path, str(answer["SourceHash"]), changed, tuple(warnings)
         )

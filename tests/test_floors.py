@@ -14,6 +14,7 @@ FLOORS = [
     {"director.tls"},
     {"director.settings"},
     {"director.audit", "director.cache", "director.marks", "director.store", "director.system"},
+    {"director.history"},
     {"director.trust"},
     {"director.actors"},
     {"director.control", "director.text"},

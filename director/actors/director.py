@@ -1,7 +1,8 @@
 """The Director actor: performs what the activation state machine decides.
 
 A thin shell around `director.actors.groups`: it turns Thespian's messages and the requests of
-`director.actors.messages` into events, and actions into Thespian's calls. It never imports a loaded source.
+`director.actors.messages` into events, and actions into Thespian's calls. What it replies about groups is composed in
+`director.actors.answers`; what it writes down in `director.history`. It never imports a loaded source.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import logging
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,33 @@ from thespian.actors import (
 )
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
+import director
+from director.actors import answers
 from director.actors import groups as g
 from director.actors import versions as m
 from director.actors.known import forget
-from director.actors.messages import PROTOCOL, REFUSED, Message, reply
+from director.actors.messages import (
+    AUTHORITY_NAME,
+    PROTOCOL,
+    REFUSED,
+    Message,
+    malformed,
+    operation_of,
+    reply,
+)
 from director.actors.words import last_words
 from director.errors import DirectorError
-from director.settings.tli import Tli, tli_from_definition
+from director.history import Event, History, Pin, Pins, undo_target
+from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
-from director.tls.naming import split_file_name
+from director.tls.naming import file_name, split_file_name
 
 log = logging.getLogger("director")
+
+#: Seconds after which a system that was about to be shut down, and was not, is supervised again.
+CLOSING_LIMIT = 60.0
+#: Longest tentative period, seconds.
+LONGEST_SETTLE = 3600.0
 
 
 class Director(ActorTypeDispatcher):
@@ -45,76 +62,90 @@ class Director(ActorTypeDispatcher):
     def __init__(self) -> None:
         super().__init__()
         self.groups = g.Groups()
+        self.actors = answers.Actors()
         self.store: Store | None = None
         self.definitions: dict[str, Tli] = {}
         self.bytes: dict[str, tuple[bytes, str]] = {}
         self.unpacked: dict[str, str] = {}
-        self.addresses: dict[int, Any] = {}
-        self.started: dict[int, datetime] = {}
         self.requests: dict[str, tuple[Any, Message]] = {}
-        self.notify: list[Any] = []
+        self.once: list[Any] = []
+        self.watchers: list[tuple[Any, str | None]] = []
+        #: Sources that wait for the Source Authority's sign of life.
+        self.waiting: list[str] = []
+        self.closing = False
         self.serial = 0
+        self.born = datetime.now(UTC)
 
     # ---- requests --------------------------------------------------------------------------------
+
+    def receiveMessage(self, message: Any, sender: Any) -> Any:
+        """What role actors say is an answer to their Ready question; the rest goes by its type."""
+        request = isinstance(message, dict) and "DirectorOp" in message
+        actor_id = self.actors.id_of(sender)
+        if actor_id and type(message).__module__ == "builtins" and not request:
+            self._perform(self.groups.actor_answered(actor_id, message, time.monotonic()))
+            return None
+        if type(message).__module__ == "builtins" and not isinstance(message, dict):
+            text = f"a request is a dictionary with DirectorOp, not {type(message).__name__}"
+            self.send(sender, reply("Malformed", {}, False, Code="malformed", Message=text))
+            return None
+        return super().receiveMessage(message, sender)
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """A request of `director.actors.messages`, or a word of the Source Authority."""
         if message.get("AuthorityOp") == "Verdict":
             self._verdict(message)
+        elif message.get("AuthorityResponse") == "Standing":
+            self._load_waiting()
+        elif "DirectorOp" in message or not {"DirectorResponse", "AuthorityOp"} & set(message):
+            self._request(message, sender)
+
+    def _request(self, message: Message, sender: Any) -> None:
+        operation = operation_of(message)
+        if operation is None:
+            text = f"the Director knows no operation {message.get('DirectorOp')!r}"
+            self.send(sender, reply("Unknown", message, False, Code="unknown", Message=text))
             return
-        if "AuthorityResponse" in message:
-            return
-        operation = str(message.get("DirectorOp", ""))
-        handler = {
-            "Startup": self._startup,
-            "Identify": self._identify,
-            "DefineGroup": self._define,
-            "LoadSource": self._load,
-            "UnloadSource": self._unload,
-            "RetrieveAll": self._retrieve_all,
-            "RetrieveRole": self._retrieve_role,
-            "RequestNotification": self._request_notification,
-        }.get(operation)
-        if handler is None:
-            text = f"the Director knows no operation {operation!r}"
-            self.send(sender, reply("Unknown", message, False, Message=text))
+        wrong = malformed(operation, message)
+        if wrong:
+            self.send(sender, reply("Malformed", message, False, Code="malformed", Message=wrong))
             return
         try:
-            handler(message, sender)
-        except (DirectorError, OSError, KeyError, TypeError, ValueError) as problem:
-            # Thespian would deliver the message again and then return it as poison.
-            log.warning("%s failed: %s", operation, problem, exc_info=True)
-            text = f"{operation}: {type(problem).__name__}: {problem}"
-            code = getattr(problem, "code", "malformed")
-            self.send(sender, reply("Failed", message, False, Code=code, Message=text))
+            getattr(self, f"_do_{operation.name}")(message, sender)
+        except (DirectorError, OSError, ValueError) as problem:
+            log.warning("%s failed: %s", operation.name, problem)
+            code = getattr(problem, "code", "operation-failed")
+            told = reply(
+                "Failed", message, False, Code=code, Message=f"{operation.name}: {problem}"
+            )
+            self.send(sender, told)
 
-    def _startup(self, message: Message, sender: Any) -> None:
+    def _do_Startup(self, message: Message, sender: Any) -> None:
         if self.store is None:
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.notifyOnSourceAvailability()
-        self._identify(message, sender)
+        self._do_Identify(message, sender)
 
-    def _identify(self, message: Message, sender: Any) -> None:
-        directory = str(self.store.directory) if self.store else ""
-        self.send(
-            sender,
-            reply(
-                "Identity",
-                message,
-                True,
-                Protocol=PROTOCOL,
-                AdminPid=os.getppid(),
-                Session=os.getsid(0),
-                Directory=directory,
-            ),
-        )
+    def _do_Identify(self, message: Message, sender: Any) -> None:
+        told = reply("Identity", message, True, **self._identity())
+        self.send(sender, told | {"AdminPid": os.getppid(), "Session": os.getsid(0)})
 
-    def _define(self, message: Message, sender: Any) -> None:
+    def _identity(self) -> Message:
+        return {
+            "Protocol": PROTOCOL,
+            "PackageVersion": director.__version__,
+            "Pid": os.getpid(),
+            "Directory": str(self.store.directory) if self.store else "",
+        }
+
+    def _do_DefineGroup(self, message: Message, sender: Any) -> None:
         self.definitions[message["Group"]] = _tli(message)
         self.send(sender, reply("DeclaredGroup", message, True))
 
-    def _load(self, message: Message, sender: Any) -> None:
+    def _do_LoadSource(self, message: Message, sender: Any) -> None:
         path = Path(message["Source"])
+        if not 0 <= message.get("Settle", 0) <= LONGEST_SETTLE:
+            raise DirectorError(f"Settle is a number of seconds from 0 to {LONGEST_SETTLE:.0f}")
         data = path.read_bytes()
         if message.get("SHA256", "") not in ("", hashlib.sha256(data).hexdigest()):
             text = f"{path} was replaced while it was being loaded; load it again"
@@ -136,70 +167,101 @@ class Director(ActorTypeDispatcher):
         else:
             tli = self.definitions.get(group) or tli_from_definition({"Actors": {}})
         self.bytes[source_hash] = (data, str(path))
-        request = self._remember(message, sender)
+        request = self._remember({**message, "SourceHash": source_hash}, sender)
         self.send(sender, reply("SourceLoading", message, True, SourceHash=source_hash))
         wanted = m.Version(source_hash, group, version, str(path), tli)
-        self._perform(self.groups.load(request, wanted, time.monotonic()))
+        settled = "Settle" in message
+        wanted.settle = float(message.get("Settle", wanted.settle))
+        self._perform(self.groups.load(request, wanted, time.monotonic(), settled=settled))
 
-    def _unload(self, message: Message, sender: Any) -> None:
+    def _do_UnloadSource(self, message: Message, sender: Any) -> None:
         request = self._remember(message, sender)
-        self._perform(self.groups.unload(request, str(message["SourceHash"]), time.monotonic()))
+        self._perform(self.groups.unload(request, message["SourceHash"], time.monotonic()))
 
-    def _retrieve_all(self, message: Message, sender: Any) -> None:
-        names = sorted({version.group for version in self.groups.versions.values()})
-        wanted = message.get("Group")
-        found = {}
-        for name in names:
-            if wanted and name != wanted:
-                continue
-            versions = self.groups.of_group(name)
-            found[name] = {
-                "ActiveHash": self.groups.active.get(name),
-                "Loaded": [v.source_hash for v in versions],
-                "Running": {
-                    v.source_hash: [self._describe(actor) for actor in v.actors] for v in versions
-                },
-                "Versions": {
-                    v.source_hash: {
-                        "Version": v.version,
-                        "File": v.file,
-                        "State": v.state.value,
-                    }
-                    for v in versions
-                },
-            }
+    def _do_RetrieveAll(self, message: Message, sender: Any) -> None:
+        found = answers.all_addresses(self.groups, self.actors, message.get("Group"))
         self.send(sender, reply("AllAddresses", message, True, Groups=found))
 
-    def _retrieve_role(self, message: Message, sender: Any) -> None:
-        role, group = message.get("Role"), message.get("Group")
-        for name in sorted(self.groups.active):
-            version = self.groups.active_version(name)
-            if version is None or (group and name != group):
-                continue
-            for actor in version.actors:
-                if actor.spec.role == role and actor.id:
-                    fields: Message = {"Group": name, "SourceHash": version.source_hash}
-                    fields |= self._describe(actor)
-                    self.send(sender, reply("RoleAddress", message, True, **fields))
-                    return
-        nothing = dict.fromkeys(("SourceHash", "ActorClass", "ActorAddress", "StartTime"))
-        fields = {"Group": group, "Role": role, **nothing}
-        text = f"no active actor has the role {role!r}"
-        self.send(sender, reply("RoleAddress", message, False, Message=text, **fields))
+    def _do_RetrieveRole(self, message: Message, sender: Any) -> None:
+        role, group = message["Role"], message.get("Group")
+        found, fields = answers.role_address(self.groups, self.actors, role, group)
+        told = reply("RoleAddress", message, found)
+        self.send(sender, told | fields)
 
-    def _request_notification(self, message: Message, sender: Any) -> None:
-        if sender not in self.notify:
-            self.notify.append(sender)
+    def _do_RequestNotification(self, message: Message, sender: Any) -> None:
+        if sender not in self.once:
+            self.once.append(sender)
 
-    def _describe(self, actor: m.RoleActor) -> Message:
-        return {
-            "ActorClass": actor.spec.class_name,
-            "Role": actor.spec.role,
-            "ActorAddress": self.addresses.get(actor.id),
-            "StartTime": self.started.get(actor.id),
-        }
+    def _do_Watch(self, message: Message, sender: Any) -> None:
+        group = message.get("Group") or None
+        self._unwatch(sender)
+        self.watchers.append((sender, group))
+        names = [name for name in self.groups.active if group in (None, name)]
+        told = {n: answers.update(self.groups, self.actors, n, "active") for n in sorted(names)}
+        self.send(sender, reply("Watching", message, True, Groups=told))
+
+    def _do_Unwatch(self, message: Message, sender: Any) -> None:
+        self._unwatch(sender)
+        self.send(sender, reply("Unwatched", message, True))
+
+    def _unwatch(self, sender: Any) -> None:
+        self.watchers = [(one, group) for one, group in self.watchers if one != sender]
+
+    def _do_Status(self, message: Message, sender: Any) -> None:
+        store = self._store()
+        pins = Pins(store.state).read()
+        found = answers.status(self.groups, self.actors, pins, message.get("Group"))
+        told = reply("Status", message, True, **self._identity(), Groups=found)
+        more = {"State": str(store.state), "Started": self.born, "Blocked": self.groups.blocked}
+        self.send(sender, told | more)
+
+    def _do_Undo(self, message: Message, sender: Any) -> None:
+        group = message["Group"]
+        target = undo_target(History(self._store().state).read(group), group)
+        if target is None:
+            text = f"no version of {group!r} was active before"
+            told = reply("UndoResult", message, False, Code="nothing-to-undo", Message=text)
+            self.send(sender, told)
+            return
+        known = self.groups.versions.get(target.source_hash)
+        if known is None or known.state is not m.State.RETIRED:
+            text = f"{target.file} is not loaded any more"
+            told = reply("UndoResult", message, False, Code="not-loaded", Message=text)
+            self.send(sender, told | {"File": target.file, "SourceHash": target.source_hash})
+            return
+        self._pin(group, known.version)
+        request = self._remember({**message, "Undo": True, "SourceHash": known.source_hash}, sender)
+        self._perform(self.groups.load(request, known, time.monotonic()))
+
+    def _do_Pin(self, message: Message, sender: Any) -> None:
+        self._pin(message["Group"], message["Version"])
+        self.send(sender, reply("Pinned", message, True))
+
+    def _pin(self, group: str, version: str | None) -> None:
+        state = self._store().state
+        name = file_name(group, version)
+        Pins(state).put(Pin(group, version, name, _now()))
+        self._write_down(Event(_now(), group, "pinned", version, "", name, ""))
+
+    def _do_Unpin(self, message: Message, sender: Any) -> None:
+        group = message["Group"]
+        if Pins(self._store().state).remove(group):
+            self._write_down(Event(_now(), group, "unpinned", None, "", "", ""))
+            self.send(sender, reply("Unpinned", message, True))
+        else:
+            text = f"the group {group!r} is not pinned"
+            self.send(sender, reply("Unpinned", message, False, Code="not-found", Message=text))
+
+    def _do_Closing(self, message: Message, sender: Any) -> None:
+        self.closing = True
+        self.wakeupAfter(timedelta(seconds=CLOSING_LIMIT), payload=None)
+        self.send(sender, reply("Closing", message, True))
 
     # ---- what Thespian and the authority tell ----------------------------------------------------
+
+    def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: Any) -> None:
+        """The system goes down; Thespian ends our children after us."""
+        self.closing = True
 
     def _verdict(self, message: Message) -> None:
         source_hash = message["SourceHash"]
@@ -223,26 +285,28 @@ class Director(ActorTypeDispatcher):
 
     def receiveMsg_Thespian_ActorStatus(self, message: Thespian_ActorStatus, sender: Any) -> None:
         """The answer to AskReady: Thespian gives it once ``__init__`` is done, in message order."""
-        actor_id = self._id_of(sender)
+        actor_id = self.actors.id_of(sender)
         if actor_id:
             source_hash = getattr(message, "sourceHash", None)
             self._perform(self.groups.actor_ready(actor_id, source_hash, time.monotonic()))
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: Any) -> None:
         """An actor ended, or could not be created at all."""
-        actor_id = self._id_of(message.childAddress)
-        if actor_id:
+        actor_id = self.actors.id_of(message.childAddress)
+        if actor_id and not self.closing:
             found = self.groups.find(actor_id)
             reason = ""
             if found:
                 reason = last_words(self.unpacked.get(found[0].source_hash, os.devnull))
-            self.addresses.pop(actor_id, None)
-            self.started.pop(actor_id, None)
+            self.actors.forget(actor_id)
             self._perform(self.groups.actor_exited(actor_id, reason, time.monotonic()))
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
         """A timer of the state machine fired."""
-        self._perform(self.groups.timer(message.payload, time.monotonic()))
+        if message.payload is None:
+            self.closing = False
+        elif not self.closing:
+            self._perform(self.groups.timer(message.payload, time.monotonic()))
 
     def receiveMsg_PoisonMessage(self, message: PoisonMessage, sender: Any) -> None:
         """A message of ours made its receiver fail twice, or the receiver never came to life."""
@@ -254,39 +318,63 @@ class Director(ActorTypeDispatcher):
         for action in actions:
             match action:
                 case m.LoadSource(source_hash):
-                    data, name = self.bytes[source_hash]
-                    source = io.BytesIO(data)
-                    source.name = name
-                    self.loadActorSource(source)
+                    self._ask_authority(source_hash)
                 case m.UnloadSource(source_hash):
                     self.unloadActorSource(source_hash)
                     self._forget(source_hash)
                 case m.Create(actor, class_name, source_hash, global_name):
-                    self.addresses[actor] = self.createActor(
+                    self.actors.addresses[actor] = self.createActor(
                         class_name, globalName=global_name, sourceHash=source_hash
                     )
-                    self.started[actor] = datetime.now()
+                    self.actors.started[actor] = datetime.now()
                 case m.Send(actor, message):
-                    self.send(self.addresses[actor], message)
+                    self.send(self.actors.addresses[actor], message)
                 case m.AskReady(actor):
-                    self.send(self.addresses[actor], Thespian_StatusReq())
+                    self.send(self.actors.addresses[actor], Thespian_StatusReq())
                 case m.End(actor):
-                    self.send(self.addresses[actor], ActorExitRequest())
+                    self.send(self.actors.addresses[actor], ActorExitRequest())
                 case m.Timer(key, seconds):
                     self.wakeupAfter(timedelta(seconds=seconds), payload=key)
                 case m.Finished():
                     self._finished(action)
-                case m.Changed():
-                    waiting, self.notify = self.notify, []
-                    for watcher in waiting:
-                        self.send(
-                            watcher, {"DirectorResponse": "NotificationOfUpdate", "Success": True}
-                        )
+                case m.Changed(group, what):
+                    self._tell_watchers(group, what)
+                case m.Record():
+                    self._record(action)
+
+    def _ask_authority(self, source_hash: str) -> None:
+        """Load when the authority has given a sign of life; one that died is created again by this."""
+        self.waiting.append(source_hash)
+        authority = self.createActor(
+            "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
+        )
+        store = self._store()
+        places = {"Directory": str(store.directory), "State": str(store.state)}
+        self.send(authority, {"AuthorityOp": "Startup", "Director": self.myAddress, **places})
+
+    def _load_waiting(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for source_hash in waiting:
+            if source_hash in self.bytes:
+                data, name = self.bytes[source_hash]
+                source = io.BytesIO(data)
+                source.name = name
+                self.loadActorSource(source)
+
+    def _tell_watchers(self, group: str, what: str) -> None:
+        if what == "active":
+            once, self.once = self.once, []
+            for watcher in once:
+                told = {"DirectorResponse": "NotificationOfUpdate", "Success": True}
+                self.send(watcher, told)
+        told = answers.update(self.groups, self.actors, group, what)
+        for watcher, wanted in self.watchers:
+            if wanted in (None, group):
+                self.send(watcher, {"DirectorResponse": "Update", "Success": True, **told})
 
     def _finished(self, action: m.Finished) -> None:
         sender, message = self.requests.pop(action.request)
         (log.info if action.success else log.warning)("%s: %s", action.code, action.text)
-        self.bytes.pop(action.source_hash, None)
         fields = {
             "SourceHash": action.source_hash,
             "Code": action.code,
@@ -295,10 +383,33 @@ class Director(ActorTypeDispatcher):
         if message["DirectorOp"] == "UnloadSource":
             self.send(sender, reply("SourceUnloaded", message, action.success, **fields))
             return
+        if not any(
+            told.get("SourceHash") == action.source_hash for _, told in self.requests.values()
+        ):
+            self.bytes.pop(action.source_hash, None)
         if action.success:
             self._keep_limit(action.source_hash)
-        if message.get("Wait"):
+        if message["DirectorOp"] == "Undo":
+            self.send(sender, reply("UndoResult", message, action.success, **fields))
+        elif message.get("Wait"):
             self.send(sender, reply("LoadResult", message, action.success, **fields))
+
+    def _record(self, action: m.Record) -> None:
+        undone = action.event == "active" and any(
+            told.get("Undo") and told.get("SourceHash") == action.source_hash
+            for _, told in self.requests.values()
+        )
+        event = "undone" if undone else action.event
+        told = (action.version, action.source_hash, action.file, action.text)
+        self._write_down(Event(_now(), action.group, event, *told))
+
+    def _write_down(self, event: Event) -> None:
+        """History must not stop what it tells of: a full disk is logged."""
+        if self.store is not None:
+            try:
+                History(self.store.state).append(event)
+            except OSError as problem:
+                log.warning("the history could not be written: %s", problem)
 
     def _keep_limit(self, source_hash: str) -> None:
         version = self.groups.versions.get(source_hash)
@@ -322,11 +433,19 @@ class Director(ActorTypeDispatcher):
         self.requests[str(self.serial)] = (sender, message)
         return str(self.serial)
 
-    def _id_of(self, address: Any) -> int:
-        """The incarnation of an address, 0 for a stranger (addresses cannot be hashed)."""
-        return next((key for key, known in self.addresses.items() if known == address), 0)
+    def _store(self) -> Store:
+        if self.store is None:
+            raise DirectorError(
+                "this Director is new and was not told its directories yet",
+                hint="Run `director status`, which does.",
+                code="not-started",
+            )
+        return self.store
 
 
 def _tli(definition: Message) -> Tli:
-    wanted = ("Actors", "AutoUnload", "TLS_Keep_Limit", "Drain")
-    return tli_from_definition({key: definition[key] for key in wanted if key in definition})
+    return tli_from_definition({key: definition[key] for key in GROUP_KEYS if key in definition})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,48 +1,17 @@
-"""The messages that the Director and the Source Authority exchange with everybody, in one place.
+"""The messages that the Director exchanges with everybody, in one place.
 
-All of them are plain dictionaries of builtin types, so that actors of loaded sources and clients
-without this package can use them (guide 2.8 and 3.3). A request names its operation in
-``DirectorOp``; every reply names its kind in ``DirectorResponse`` and says in ``Success`` whether it
-was done; ``Message`` tells people why not. A ``RequestId`` in a request stands in each reply to it.
-
-DefineGroup
-    ``{"DirectorOp": "DefineGroup", "Group": name, "Actors": {…}, "AutoUnload": …, "Drain": …}``
-    declares what later loads of a group start. Reply ``DeclaredGroup``.
-
-LoadSource
-    ``{"DirectorOp": "LoadSource", "Source": path, "Group": name}`` loads a .tls file; a group that was not
-    declared is created, with no actors. Optional: ``Definition`` (the keys of DefineGroup, for this load
-    alone), ``SHA256`` (hex; the file must have it), ``Wait`` (True: a second reply when it is decided). Reply
-    ``SourceLoading`` with ``SourceHash`` as soon as the file was read; with ``Wait`` then ``LoadResult``, with
-    ``Success`` True when the version is active, else ``Code`` and ``Message``.
-
-UnloadSource
-    ``{"DirectorOp": "UnloadSource", "SourceHash": hash}``. Reply ``SourceUnloaded`` when its actors have gone.
-
-RetrieveAll
-    ``{"DirectorOp": "RetrieveAll"}``, optional ``Group``. Reply ``AllAddresses`` with ``Groups``: for each
-    ``ActiveHash``, ``Loaded`` (hashes, most recently loaded first), ``Running`` (by hash, a list of
-    ``ActorClass``, ``Role``, ``ActorAddress``, ``StartTime``) and ``Versions`` (by hash: ``Version``,
-    ``File``, ``State``).
-
-RetrieveRole
-    ``{"DirectorOp": "RetrieveRole", "Role": name}``, optional ``Group``. Reply ``RoleAddress`` with ``Group``,
-    ``SourceHash``, ``ActorClass``, ``Role``, ``ActorAddress``, ``StartTime``; all None where there is none.
-
-RequestNotification
-    ``{"DirectorOp": "RequestNotification"}``: no reply now; ``NotificationOfUpdate`` once, when the next version of
-    any group becomes active.
-
-Identify
-    ``{"DirectorOp": "Identify"}``. Reply ``Identity`` with ``Protocol`` (a number), ``AdminPid``, ``Directory``.
+What lives here: what each request holds and what is replied, as data. `malformed` checks requests by it, and
+docs/messages.md is generated from it (``python -m director.actors.messages``). What does not: handling them.
 """
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from typing import Any
 
 #: Number of this protocol; CLI and Director compare theirs.
-PROTOCOL = 1
+PROTOCOL = 2
 #: Global names of the two actors that every system of ours has.
 DIRECTOR_NAME = "Director"
 AUTHORITY_NAME = "Director Source Authority"
@@ -50,6 +19,196 @@ AUTHORITY_NAME = "Director Source Authority"
 REFUSED = "refused: "
 
 Message = dict[str, Any]
+
+INTRODUCTION = """\
+All messages are plain dictionaries of builtin types (and Thespian's own addresses), so that actors of loaded
+sources and clients without this package can use them (guide 2.8 and 3.3). Send them to the actor with the global name
+`Director`:
+
+```python
+director = asys.createActor("director.Director", globalName="Director")
+print(asys.ask(director, {"DirectorOp": "RetrieveAll"}))
+```
+
+A request names its operation in `DirectorOp`. Every reply names its kind in `DirectorResponse` and says in `Success`
+whether it was done; where it was not, `Code` is stable and `Message` is for people. A `RequestId` in a request, any
+value, stands in each reply to it. A request that is not known or does not read is replied to with `Success` False and
+the kind `Unknown` or `Malformed`; it changes nothing.
+"""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a request: the builtin types that it may have, and what it means."""
+
+    name: str
+    types: tuple[type, ...]
+    text: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One request and its replies; ``reply`` is the kind of the reply, "" where there is none at once."""
+
+    name: str
+    text: str
+    fields: tuple[Field, ...]
+    reply: str
+    reply_text: str
+    internal: bool = False
+
+
+_NOTHING = type(None)
+_TEXT = (str,)
+_MAYBE = (str, _NOTHING)
+_NUMBER = (int, float)
+
+_DEFINITION = (
+    Field("Actors", (dict,), "as in a TLI"),
+    Field("AutoUnload", (bool, int), "as in a TLI"),
+    Field("TLS_Keep_Limit", (int,), "as in a TLI"),
+    Field("Drain", _NUMBER, "as in a TLI"),
+    Field("Handover", _TEXT, "as in a TLI"),
+    Field("Restart", (dict,), "as in a TLI"),
+)
+
+OPERATIONS = (
+    Operation(
+        "DefineGroup",
+        "Declares what later loads of a group start; what is loaded already keeps its own definition.",
+        (Field("Group", _TEXT, "its name", required=True), *_DEFINITION),
+        "DeclaredGroup",
+        "",
+    ),
+    Operation(
+        "LoadSource",
+        "Loads a .tls file. A group that was not declared is created, with no actors.",
+        (
+            Field("Source", _TEXT, "path of the file, for the Director to read", required=True),
+            Field("Group", _MAYBE, "default: the group of the file's name"),
+            Field("Definition", (dict,), "the keys of DefineGroup, for this load alone"),
+            Field("SHA256", _TEXT, "hex; the file must have it"),
+            Field("Wait", (bool,), "a second reply, `LoadResult`, when it is decided"),
+            Field("Settle", _NUMBER, "seconds: the tentative period; `LoadResult` comes after it"),
+            Field("Undo", (bool,), "the history calls it an undo"),
+        ),
+        "SourceLoading",
+        "`SourceHash`; it comes as soon as the file was read. With `Wait` then `LoadResult` with `SourceHash`, "
+        "`Code`, "
+        "`Message`: `Success` is True when the version is active.",
+    ),
+    Operation(
+        "UnloadSource",
+        "Unloads a source: OnDeactivate, then ActorExitRequest. An older version that is still loaded takes over.",
+        (Field("SourceHash", _TEXT, "the source", required=True),),
+        "SourceUnloaded",
+        "`SourceHash`; it comes when its actors have gone.",
+    ),
+    Operation(
+        "RetrieveAll",
+        "What is loaded, of all groups or of one.",
+        (Field("Group", _MAYBE, "only this one"),),
+        "AllAddresses",
+        "`Groups`: for each `ActiveHash`, `Loaded` (hashes, most recently loaded first), `Running` (by hash, a "
+        "list of "
+        "`ActorClass`, `Role`, `ActorAddress`, `StartTime`) and `Versions` (by hash: `Version`, `File`, `State`).",
+    ),
+    Operation(
+        "RetrieveRole",
+        "The active actor of a role; of the first group that has one, or of this group.",
+        (Field("Role", _TEXT, "its name", required=True), Field("Group", _MAYBE, "only this one")),
+        "RoleAddress",
+        "`Group`, `SourceHash`, `ActorClass`, `Role`, `ActorAddress`, `StartTime`; None where there is none, "
+        "with the `Code` "
+        "`no-role`, `moving` (it passes to another version: ask again), `restarting` (likewise) or `actor-failed`.",
+    ),
+    Operation(
+        "RequestNotification",
+        "One notification when the next version of any group becomes active.",
+        (),
+        "",
+        "No reply now; then once `NotificationOfUpdate`, which does not say what changed.",
+    ),
+    Operation(
+        "Watch",
+        "Standing notifications that say what changed, of all groups or of one, until `Unwatch`.",
+        (Field("Group", _MAYBE, "only this one"),),
+        "Watching",
+        "`Groups`: the content of an `Update` for each group there is. Then an `Update` for each change: "
+        "`Group`, `What` "
+        "(`active`, `moving`, `actor`), `ActiveHash`, `Version`, and `Roles`: by role `ActorAddress` (None "
+        "while clients "
+        "should wait), `ActorClass` and `State`.",
+    ),
+    Operation("Unwatch", "Ends `Watch` for the sender.", (), "Unwatched", ""),
+    Operation(
+        "Status",
+        "How everything is: versions, actors and their deaths, failures with their traceback, blocked names, pins.",
+        (Field("Group", _MAYBE, "only this one"),),
+        "Status",
+        "`Protocol`, `PackageVersion`, `Directory`, `State`, `Pid`, `Started`, `Blocked`, and `Groups`: for "
+        "each `Active`, "
+        "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
+        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State` and `Deaths`).",
+    ),
+    Operation(
+        "Undo",
+        "Makes the version active that was so before the present one, and pins the group to it.",
+        (Field("Group", _TEXT, "its name", required=True),),
+        "UndoResult",
+        "`SourceHash`, `File`. A version that is not loaded any more is not loaded by this: `Code` is "
+        "`not-loaded`, and "
+        "`File` is what LoadSource (with `Undo`) takes.",
+    ),
+    Operation(
+        "Pin",
+        "Keeps a group at one version: `load GROUP` and `refresh` choose it, whatever is newer.",
+        (
+            Field("Group", _TEXT, "its name", required=True),
+            Field("Version", _MAYBE, "None: the one without a version", required=True),
+        ),
+        "Pinned",
+        "",
+    ),
+    Operation(
+        "Unpin",
+        "Ends `Pin`.",
+        (Field("Group", _TEXT, "its name", required=True),),
+        "Unpinned",
+        "`Success` is False where it was not pinned.",
+    ),
+    Operation(
+        "Identify",
+        "Who is there.",
+        (),
+        "Identity",
+        "`Protocol` (a number), `PackageVersion`, `AdminPid`, `Pid`, `Session`, `Directory` (empty: this "
+        "Director is new and was "
+        "told nothing yet).",
+    ),
+    Operation(
+        "Startup",
+        "Tells a new Director its directories; it takes up what ran before in this actor system.",
+        (
+            Field("Directory", _TEXT, "the director directory", required=True),
+            Field("State", _TEXT, "the state directory", required=True),
+        ),
+        "Identity",
+        "",
+        internal=True,
+    ),
+    Operation(
+        "Closing",
+        "The actor system is about to be shut down: exits of actors are no deaths from now on.",
+        (),
+        "Closing",
+        "",
+        internal=True,
+    ),
+)
+
+_BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
 
 def reply(kind: str, request: Message, success: bool, **fields: Any) -> Message:
@@ -64,3 +223,51 @@ def reply(kind: str, request: Message, success: bool, **fields: Any) -> Message:
     if "RequestId" in request:
         answer["RequestId"] = request["RequestId"]
     return answer
+
+
+def operation_of(request: Message) -> Operation | None:
+    """The operation that a request names, None for an unknown one."""
+    name = request.get("DirectorOp")
+    return _BY_NAME.get(name) if isinstance(name, str) else None
+
+
+def malformed(operation: Operation, request: Message) -> str:
+    """What is wrong with a request of this operation, for people; "" where nothing is."""
+    for field in operation.fields:
+        if field.name not in request:
+            if field.required:
+                return f"{operation.name} needs {field.name}: {field.text}"
+            continue
+        # type() and not isinstance(): True is no number here.
+        if type(request[field.name]) not in field.types:
+            kinds = " or ".join(kind.__name__ for kind in field.types)
+            return f"{field.name} of {operation.name} is {kinds}, not {type(request[field.name]).__name__}"
+    return ""
+
+
+def reference() -> str:
+    """The reference page, Markdown."""
+    lines = ["# Messages of the Director", ""]
+    lines += [
+        "<!-- Made by `python -m director.actors.messages`; edit that module instead. -->",
+        "",
+    ]
+    lines += [INTRODUCTION, f"This is protocol {PROTOCOL}.", ""]
+    for operation in OPERATIONS:
+        lines += [f"## {operation.name}", "", operation.text, ""]
+        if operation.internal:
+            lines += ["For this package's own use.", ""]
+        for field in operation.fields:
+            kinds = " or ".join(kind.__name__ for kind in field.types).replace("NoneType", "None")
+            need = "required" if field.required else "optional"
+            lines.append(f"- `{field.name}` ({kinds}, {need}): {field.text}")
+        lines += [""] if operation.fields else []
+        told = f"Reply `{operation.reply}`" if operation.reply else ""
+        joint = f"{told}: " if told and operation.reply_text else told
+        end = "" if operation.reply_text else "."
+        lines += [f"{joint}{operation.reply_text}{end}", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

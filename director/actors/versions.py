@@ -16,6 +16,7 @@ class State(Enum):
     """Where a version stands in its life."""
 
     VALIDATING = "validating"
+    STOPPING = "stopping"
     STARTING = "starting"
     HANDOVER = "handover"
     NAMING = "naming"
@@ -26,23 +27,29 @@ class State(Enum):
 
 
 #: States of a version that is on its way to become active.
-LOADING = {State.VALIDATING, State.STARTING, State.HANDOVER, State.NAMING}
+LOADING = {State.VALIDATING, State.STOPPING, State.STARTING, State.HANDOVER, State.NAMING}
 
 
 @dataclass
 class RoleActor:
     """One actor that a TLI names, in one version.
 
-    ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that
-    the class of a GlobalName starts.
+    ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that the class of a
+    GlobalName starts, ``tried`` that it did. ``moving``: its role is about to pass to another version, clients wait.
+    ``stopped``: it has taken its OnDeactivate. ``asked``: its Ready question is out, ``answer`` what came instead.
     """
 
     spec: ActorSpec
     id: int = 0
     ready: bool = False
     trial: bool = False
+    tried: bool = False
+    asked: bool = False
+    answer: str = ""
     ending: bool = False
+    moving: bool = False
     deactivated: bool = False
+    stopped: bool = False
     failed: bool = False
     deaths: int = 0
     started: float = 0.0
@@ -50,7 +57,13 @@ class RoleActor:
 
 @dataclass
 class Version:
-    """One loaded source of a group."""
+    """One loaded source of a group.
+
+    ``epoch`` changes with the state, so that timers of a state that has passed are known. ``previous`` is the source
+    that was active before; while ``tentative`` an actor's death goes back to it. ``settle``: seconds of that period.
+    ``waiters`` are answered at the switch, ``settlers`` after the tentative period. ``gap_from``: when roles of the
+    old version stopped being served, None while they are.
+    """
 
     source_hash: str
     group: str
@@ -60,11 +73,27 @@ class Version:
     state: State = State.VALIDATING
     actors: list[RoleActor] = field(default_factory=list)
     waiters: list[str] = field(default_factory=list)
+    settlers: list[str] = field(default_factory=list)
     order: int = 0
+    epoch: int = 0
+    previous: str | None = None
+    tentative: bool = False
+    settle: float = 2.0
+    gap_from: float | None = None
 
     @property
     def living(self) -> list[RoleActor]:
         return [actor for actor in self.actors if actor.id]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong last in a group, until a version becomes active again."""
+
+    version: str | None
+    file: str
+    code: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Send:
-    """Send a TLI Message to an actor."""
+    """Send an actor a message of its TLI."""
 
     actor: int
     message: Any
@@ -134,9 +163,28 @@ class Finished:
 
 @dataclass(frozen=True)
 class Changed:
-    """Another version of this group is active now (or none, or an actor of it was replaced)."""
+    """Watchers of this group have news.
+
+    ``what``: ``active`` (another version, or none, is active now), ``moving`` (roles are about to pass on: clients
+    wait), ``actor`` (an actor was replaced, or given up).
+    """
 
     group: str
+    what: str
 
 
-Action = LoadSource | UnloadSource | Create | Send | AskReady | End | Timer | Finished | Changed
+@dataclass(frozen=True)
+class Record:
+    """An event for the history of a group; ``text`` for people."""
+
+    group: str
+    event: str
+    version: str | None
+    source_hash: str
+    file: str
+    text: str
+
+
+Action = (
+    LoadSource | UnloadSource | Create | Send | AskReady | End | Timer | Finished | Changed | Record
+)

@@ -16,13 +16,20 @@ from director.settings.expressions import evaluate
 
 #: Seconds that an old version is left to finish its work, unless the TLI says otherwise.
 DRAIN = 10.0
-_LONGEST_DRAIN = 86_400.0
-_GROUP_KEYS = ("Actors", "AutoUnload", "TLS_Keep_Limit", "Drain")
+_LONGEST = 86_400.0
+#: Seconds that an actor may take to answer its ``Ready`` question, unless the TLI says otherwise.
+READY_TIMEOUT = 30.0
+#: How a new version takes over: beside the old one, or after the old one has made room.
+START_FIRST, STOP_FIRST = "start-first", "stop-first"
+#: The keys of a TLI, and so of a DefineGroup message.
+GROUP_KEYS = ("Actors", "AutoUnload", "TLS_Keep_Limit", "Drain", "Handover", "Restart")
 _ACTOR_KEYS: dict[str, tuple[str, ...]] = {
     "OnLoad": ("Role", "Message", "GlobalName"),
+    "Ready": ("Message", "Reply", "Timeout"),
     "OnReactivate": ("Message",),
     "OnDeactivate": ("Message",),
 }
+_RESTART_KEYS = ("Limit", "Within", "Delay", "Longest")
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,32 @@ class Message:
     """A message to be sent; its value may be anything, also None or 0 (guide 2.7.2)."""
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The question that an actor must answer before its version may become active.
+
+    ``reply``: the only answer that counts; None takes any. ``timeout``: seconds.
+    """
+
+    message: Any
+    reply: Message | None = None
+    timeout: float = READY_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Restart:
+    """How often an actor that dies is created again.
+
+    It is given up after more than ``limit`` deaths in a row (0: never restarted), each less than ``within`` seconds
+    after its start. The first waits ``delay`` seconds, each further one twice as long, up to ``longest``.
+    """
+
+    limit: int = 5
+    within: float = 60.0
+    delay: float = 0.2
+    longest: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +78,7 @@ class ActorSpec:
     on_load: Message | None = None
     on_reactivate: Message | None = None
     on_deactivate: Message | None = None
+    ready: Ready | None = None
 
 
 @dataclass(frozen=True)
@@ -53,13 +87,16 @@ class Tli:
 
     ``auto_unload``: True ends an old version when a new one is active, a number keeps so many, the active one
     among them. ``keep_limit``: so many .tls files of the group stay in the director directory; 0 keeps all.
-    ``drain``: seconds. ``variables``: the environment variables it was evaluated with.
+    ``drain``: seconds. ``handover``: START_FIRST or STOP_FIRST. ``variables``: the environment variables it was
+    evaluated with.
     """
 
     actors: tuple[ActorSpec, ...] = ()
     auto_unload: bool | int = False
     keep_limit: int = 0
     drain: float = DRAIN
+    handover: str = START_FIRST
+    restart: Restart = field(default_factory=Restart)
     variables: dict[str, str | None] = field(default_factory=dict, compare=False)
 
     def definition(self) -> dict[str, Any]:
@@ -69,9 +106,14 @@ class Tli:
             on_load = {"Role": actor.role, "GlobalName": actor.global_name}
             parts: dict[str, dict[str, Any]] = {
                 "OnLoad": {key: value for key, value in on_load.items() if value is not None},
+                "Ready": {},
                 "OnReactivate": {},
                 "OnDeactivate": {},
             }
+            if actor.ready is not None:
+                parts["Ready"] = {"Message": actor.ready.message, "Timeout": actor.ready.timeout}
+                if actor.ready.reply is not None:
+                    parts["Ready"]["Reply"] = actor.ready.reply.value
             for name, message in (
                 ("OnLoad", actor.on_load),
                 ("OnReactivate", actor.on_reactivate),
@@ -85,6 +127,13 @@ class Tli:
             "AutoUnload": self.auto_unload,
             "TLS_Keep_Limit": self.keep_limit,
             "Drain": self.drain,
+            "Handover": self.handover,
+            "Restart": {
+                "Limit": self.restart.limit,
+                "Within": self.restart.within,
+                "Delay": self.restart.delay,
+                "Longest": self.restart.longest,
+            },
         }
 
 
@@ -128,7 +177,7 @@ _Wrong = Callable[..., NoReturn]
 def _check(told: Any, wrong: _Wrong, variables: dict[str, str | None]) -> Tli:
     if not isinstance(told, dict):
         wrong("a TLI is a dictionary", hint="Its first key is 'Actors'.")
-    _known(told, _GROUP_KEYS, wrong)
+    _known(told, GROUP_KEYS, wrong)
     if "Actors" not in told:
         wrong("'Actors' is missing", hint="Write {'Actors': {}} where nothing is to be started.")
     actors = _dictionary(told["Actors"], wrong, "Actors")
@@ -144,22 +193,53 @@ def _check(told: Any, wrong: _Wrong, variables: dict[str, str | None]) -> Tli:
                 wrong(text, "Actors", class_name, "OnLoad", kind)
             if value is not None:
                 seen[value] = class_name
-    return Tli(specs, *_group_values(told, wrong), variables=variables)
+    return _group(told, specs, wrong, variables)
 
 
-def _group_values(told: dict[str, Any], wrong: _Wrong) -> tuple[bool | int, int, float]:
+def _group(
+    told: dict[str, Any],
+    specs: tuple[ActorSpec, ...],
+    wrong: _Wrong,
+    variables: dict[str, str | None],
+) -> Tli:
     auto = told.get("AutoUnload", False)
     if not isinstance(auto, int) or (not isinstance(auto, bool) and auto < 1):
         wrong("AutoUnload is True, False, or how many versions to keep (1 or more)", "AutoUnload")
-    keep = told.get("TLS_Keep_Limit", 0)
-    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:
-        wrong("TLS_Keep_Limit is a number of files, 0 for no limit", "TLS_Keep_Limit")
-    drain = told.get("Drain", DRAIN)
-    if isinstance(drain, bool) or not isinstance(drain, (int, float)):
-        wrong("Drain is a number of seconds", "Drain")
-    if not 0 <= drain <= _LONGEST_DRAIN:
-        wrong(f"Drain is a number of seconds from 0 to {_LONGEST_DRAIN:.0f}", "Drain")
-    return auto, keep, float(drain)
+    handover = told.get("Handover", START_FIRST)
+    if handover not in (START_FIRST, STOP_FIRST):
+        wrong(f"Handover is {START_FIRST!r} or {STOP_FIRST!r}", "Handover")
+    limits = _dictionary(told.get("Restart", {}), wrong, "Restart")
+    _known(limits, _RESTART_KEYS, wrong, "Restart")
+    usual = Restart()
+    restart = Restart(
+        _count(limits.get("Limit", usual.limit), wrong, "restarts", "Restart", "Limit"),
+        _seconds(limits.get("Within", usual.within), wrong, "Restart", "Within"),
+        _seconds(limits.get("Delay", usual.delay), wrong, "Restart", "Delay"),
+        _seconds(limits.get("Longest", usual.longest), wrong, "Restart", "Longest"),
+    )
+    return Tli(
+        specs,
+        auto,
+        _count(told.get("TLS_Keep_Limit", 0), wrong, "files, 0 for no limit", "TLS_Keep_Limit"),
+        _seconds(told.get("Drain", DRAIN), wrong, "Drain"),
+        handover,
+        restart,
+        variables=variables,
+    )
+
+
+def _count(value: Any, wrong: _Wrong, of_what: str, *path: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        wrong(f"{path[-1]} is a number of {of_what}", *path)
+    return int(value)
+
+
+def _seconds(value: Any, wrong: _Wrong, *path: Any) -> float:
+    # A comparison that is false for NaN too.
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= _LONGEST:
+        wrong(f"{path[-1]} is a number of seconds from 0 to {_LONGEST:.0f}", *path)
+    return float(value)
 
 
 def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
@@ -187,7 +267,18 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
         messages["OnLoad"],
         messages["OnReactivate"],
         messages["OnDeactivate"],
+        _ready(sections, wrong, path),
     )
+
+
+def _ready(sections: dict[str, Any], wrong: _Wrong, path: tuple[Any, ...]) -> Ready | None:
+    if "Ready" not in sections:
+        return None
+    told = sections["Ready"]
+    if "Message" not in told:
+        wrong("Ready needs a Message", *path, "Ready", hint="It is the question that is asked.")
+    timeout = _seconds(told.get("Timeout", READY_TIMEOUT), wrong, *path, "Ready", "Timeout")
+    return Ready(told["Message"], Message(told["Reply"]) if "Reply" in told else None, timeout)
 
 
 def _dictionary(value: Any, wrong: _Wrong, *path: Any) -> dict[Any, Any]:

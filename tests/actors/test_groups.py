@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from director.actors import groups as g
 from director.actors import versions as m
-from director.settings.tli import ActorSpec, Message, Tli
+from director.settings.tli import ActorSpec, Message, Ready, Restart, Tli
 
 
-def spec(name: str, *, named: str | None = None) -> ActorSpec:
+def spec(
+    name: str, *, named: str | None = None, ready: Ready | None = None, mute: bool = False
+) -> ActorSpec:
     return ActorSpec(
         class_name=f"app.{name}",
         role=name,
         global_name=named,
         on_load=Message(f"load {name}"),
-        on_reactivate=Message(f"again {name}"),
-        on_deactivate=Message(f"stop {name}"),
+        on_reactivate=None if mute else Message(f"again {name}"),
+        on_deactivate=None if mute else Message(f"stop {name}"),
+        ready=ready,
     )
 
 
-def tli(*actors: ActorSpec, auto_unload: bool | int = False) -> Tli:
-    return Tli(actors=actors, auto_unload=auto_unload, keep_limit=0, drain=10.0, variables={})
+def tli(*actors: ActorSpec, auto: bool | int = False, handover: str = "start-first") -> Tli:
+    return Tli(actors=actors, auto_unload=auto, handover=handover, restart=Restart(limit=3))
+
+
+#: What follows by itself within a fraction of a second.
+SOON = ("retire", "release", "stop")
 
 
 class Host:
@@ -38,6 +43,9 @@ class Host:
         self.timers: list[m.Timer] = []
         self.finished: dict[str, m.Finished] = {}
         self.alive: dict[int, m.Create] = {}
+        #: Who was asked for a sign of life, and who its Ready question.
+        self.asked: set[int] = set()
+        self.questioned: set[int] = set()
         self.serial = 0
 
     def do(self, actions: list[m.Action]) -> None:
@@ -51,16 +59,31 @@ class Host:
                     self.finished[request] = action
                 case m.Create(actor):
                     self.alive[actor] = action
-                case m.Send(actor) | m.AskReady(actor) | m.End(actor):
+                case m.Send(actor, message):
                     assert actor in self.alive, "only living actors are talked to"
+                    if message == "ready?":
+                        self.questioned.add(actor)
+                case m.AskReady(actor):
+                    assert actor in self.alive, "only living actors are asked"
+                    self.asked.add(actor)
+                case m.End(actor):
+                    assert actor in self.alive, "only living actors are ended"
+                case m.Record(event="failed", source_hash=digest):
+                    assert self.active != digest, "what failed is not active"
 
-    def load(self, digest: str, *actors: ActorSpec, auto: bool | int = False) -> str:
+    def load(
+        self,
+        digest: str,
+        *actors: ActorSpec,
+        auto: bool | int = False,
+        handover: str = "start-first",
+        settled: bool = False,
+    ) -> str:
         self.serial += 1
         request = f"r{self.serial}"
-        version = m.Version(
-            digest, "app", digest, f"app-{digest}.tls", tli(*actors, auto_unload=auto)
-        )
-        self.do(self.groups.load(request, version, self.now))
+        told = tli(*actors, auto=auto, handover=handover)
+        version = m.Version(digest, "app", digest, f"app-{digest}.tls", told)
+        self.do(self.groups.load(request, version, self.now, settled=settled))
         return request
 
     def validated(self, digest: str) -> None:
@@ -68,31 +91,50 @@ class Host:
 
     def ready(self) -> None:
         """Every actor answers, and every actor that was told to end has ended, until all is quiet."""
-        seen: set[int] = set()
         busy = True
         while busy:
             busy = False
-            for actor, made in list(self.alive.items()):
-                if any(isinstance(a, m.End) and a.actor == actor for a in self.log):
-                    self.exit(actor)
-                    busy = True
-                elif actor not in seen:
-                    seen.add(actor)
-                    self.do(self.groups.actor_ready(actor, made.source_hash, self.now))
-                    busy = True
+            for kind in SOON:
+                busy = self.fire(kind) or busy
+            for actor in list(self.alive):
+                busy = self.live(actor) or busy
+
+    def live(self, actor: int) -> bool:
+        """Whatever this actor has to do now; False when that is nothing."""
+        if any(isinstance(a, m.End) and a.actor == actor for a in self.log):
+            self.exit(actor)
+        elif actor in self.asked:
+            self.asked.discard(actor)
+            source = self.alive[actor].source_hash
+            self.do(self.groups.actor_ready(actor, source, self.now))
+        elif actor in self.questioned:
+            self.questioned.discard(actor)
+            self.do(self.groups.actor_answered(actor, "yes", self.now))
+        else:
+            return False
+        return True
 
     def exit(self, actor: int, reason: str = "") -> None:
         del self.alive[actor]
+        self.asked.discard(actor)
+        self.questioned.discard(actor)
         self.do(self.groups.actor_exited(actor, reason, self.now))
 
-    def fire(self, kind: str) -> None:
+    def fire(self, kind: str) -> bool:
         due = [timer for timer in self.timers if timer.key[0] == kind]
         self.timers = [timer for timer in self.timers if timer.key[0] != kind]
         for timer in due:
             self.do(self.groups.timer(timer.key, self.now))
+        return bool(due)
 
-    def up(self, digest: str, *actors: ActorSpec, auto: bool | int = False) -> str:
-        request = self.load(digest, *actors, auto=auto)
+    def up(
+        self,
+        digest: str,
+        *actors: ActorSpec,
+        auto: bool | int = False,
+        handover: str = "start-first",
+    ) -> str:
+        request = self.load(digest, *actors, auto=auto, handover=handover)
         self.validated(digest)
         self.ready()
         return request
@@ -208,7 +250,7 @@ def test_a_holder_that_does_not_leave_by_itself_is_ended_after_drain() -> None:
     host.validated("2")
     host.ready()
     assert host.active == "1"
-    host.fire("release")
+    host.fire("holder")
     host.ready()
     assert host.active == "2" and len(host.alive) == 1
 
@@ -232,7 +274,6 @@ def test_a_name_held_by_a_stranger_fails_the_load() -> None:
     host = Host()
     request = host.load("1", spec("a", named="The A"))
     host.validated("1")
-    host.ready_trial = True  # type: ignore[attr-defined]
     trial = next(iter(host.alive))
     host.do(host.groups.actor_ready(trial, "1", 0))
     host.exit(trial)
@@ -298,10 +339,11 @@ def test_a_dead_role_actor_is_created_again_and_given_its_message() -> None:
 def test_an_actor_that_keeps_dying_is_failed_in_the_end() -> None:
     host = Host()
     host.up("1", spec("a"))
-    for _ in range(g.RESTART_BURST + 1):
-        host.exit(next(iter(host.alive)))
+    for _ in range(3 + 1):
+        host.exit(next(iter(host.alive)), "boom")
         host.fire("restart")
-    assert host.alive == {} and "not restarted" in host.groups.failures["app"]
+    told = host.groups.failures["app"]
+    assert host.alive == {} and "not restarted" in told.text and "boom" in told.text
 
 
 def test_an_old_version_loaded_again_becomes_active_without_a_new_validation() -> None:
@@ -337,19 +379,245 @@ def test_a_source_that_never_leaves_is_loaded_again_after_a_while() -> None:
     assert host.log.count(m.LoadSource("1")) == 2
 
 
+QUESTION = Ready("ready?", Message("yes"), 5.0)
+
+
+def test_within_the_tentative_period_a_death_goes_back_to_the_version_before() -> None:
+    host = Host()
+    host.up("1", spec("a"), spec("b"))
+    host.up("2", spec("a"), spec("b"))
+    newer = [actor for actor, made in host.alive.items() if made.source_hash == "2"]
+    host.exit(newer[0], "ZeroDivisionError")
+    host.ready()
+    assert host.active == "1" and m.UnloadSource("2") in host.log
+    assert [made.source_hash for made in host.alive.values()] == ["1", "1"]
+    assert "ZeroDivisionError" in host.groups.failures["app"].text
+    assert host.sent()[-3:] == ["stop b", "again a", "again b"]
+
+
+def test_after_the_tentative_period_a_death_is_a_restart() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.fire("settled")
+    host.exit(max(host.alive))
+    host.fire("restart")
+    assert host.active == "2" and len(host.alive) == 2
+
+
+def test_a_load_that_waits_until_it_is_settled_is_answered_then() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    request = host.load("2", spec("a"), settled=True)
+    host.validated("2")
+    host.ready()
+    assert host.active == "2" and request not in host.finished
+    host.fire("settled")
+    assert host.finished[request].success
+
+
+def test_a_load_that_waits_until_it_is_settled_hears_of_the_way_back() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    request = host.load("2", spec("a"), settled=True)
+    host.validated("2")
+    host.ready()
+    host.exit(max(host.alive), "boom")
+    told = host.finished[request]
+    assert not told.success and told.code == "went-back" and "boom" in told.text
+
+
+def test_a_first_version_that_does_not_settle_says_so_and_is_supervised() -> None:
+    host = Host()
+    request = host.load("1", spec("a"), settled=True)
+    host.validated("1")
+    host.ready()
+    host.exit(next(iter(host.alive)), "boom")
+    assert host.finished[request].code == "unsettled" and host.active == "1"
+    host.fire("restart")
+    assert len(host.alive) == 1
+
+
+def test_the_old_version_is_not_unloaded_before_the_new_one_has_settled() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    version = host.groups.versions["1"]
+    version.tli = Tli(version.tli.actors, auto_unload=True, drain=0.0)
+    host.up("2", spec("a"))
+    drain = next(timer for timer in host.timers if timer.key[0] == "drain")
+    assert drain.seconds > 2.0
+
+
+def test_an_unanswered_ready_question_fails_the_load() -> None:
+    host = Host()
+    request = host.load("1", spec("a", ready=QUESTION))
+    host.validated("1")
+    actor = next(iter(host.alive))
+    host.live(actor)
+    assert host.sent() == ["load a", "ready?"]
+    host.do(host.groups.actor_answered(actor, "not yet", 0))
+    assert request not in host.finished
+    host.fire("answer")
+    told = host.finished[request]
+    assert told.code == "not-ready" and "not yet" in told.text and host.active is None
+
+
+def test_an_answered_ready_question_lets_the_version_switch() -> None:
+    host = Host()
+    request = host.load("1", spec("a", ready=QUESTION))
+    host.validated("1")
+    host.ready()
+    assert host.finished[request].success
+    host.fire("answer")
+    assert host.active == "1", "the timer that was set for it means nothing any more"
+
+
+def test_any_answer_will_do_where_none_is_named_and_true_is_no_one() -> None:
+    for reply, answer, good in ((None, 7, True), (Message(1), True, False), (Message(1), 1, True)):
+        host = Host()
+        request = host.load("1", spec("a", ready=Ready("ready?", reply)))
+        host.validated("1")
+        actor = next(iter(host.alive))
+        host.live(actor)
+        host.do(host.groups.actor_answered(actor, answer, 0))
+        assert (request in host.finished) is good
+
+
+def test_stop_first_deactivates_the_old_version_before_anything_of_the_new_is_created() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    request = host.load("2", spec("a"), handover="stop-first")
+    host.validated("2")
+    assert m.Changed("app", "moving") in host.log and len(host.alive) == 1
+    host.fire("stop")
+    assert host.sent()[-1] == "stop a" and len(host.alive) == 1
+    host.now += 1
+    host.ready()
+    assert host.active == "2" and "handed over in 1.00 s" in host.finished[request].text
+    assert host.sent() == ["load a", "stop a", "load a"]
+
+
+def test_stop_first_ends_what_has_no_on_deactivate() -> None:
+    host = Host()
+    host.up("1", spec("a", mute=True))
+    host.load("2", spec("a"), handover="stop-first")
+    host.validated("2")
+    host.fire("stop")
+    assert m.End(min(host.alive)) in host.log
+    assert len(host.alive) == 1, "nothing new before the old one has gone"
+    host.ready()
+    assert host.active == "2" and [made.source_hash for made in host.alive.values()] == ["2"]
+
+
+def test_stop_first_that_fails_brings_living_actors_back_and_creates_the_others_again() -> None:
+    host = Host()
+    host.up("1", spec("a"), spec("b", mute=True))
+    request = host.load("2", spec("a"), handover="stop-first")
+    host.validated("2")
+    host.fire("stop")
+    for actor in list(host.alive):
+        host.live(actor)
+    newest = max(host.alive)
+    assert host.alive[newest].source_hash == "2"
+    host.exit(newest, "boom")
+    host.ready()
+    assert not host.finished[request].success and host.active == "1"
+    assert host.sent()[-2:] == ["again a", "load b"]
+    assert [made.source_hash for made in host.alive.values()] == ["1", "1"]
+
+
+def test_a_named_create_that_hangs_blocks_the_name_and_later_loads_say_so_at_once() -> None:
+    host = Host()
+    host.up("1", spec("a", named="The A"))
+    request = host.load("2", spec("a", named="The A"))
+    host.validated("2")
+    for _ in range(9):
+        for kind in ("release", "holder"):
+            host.fire(kind)
+        for actor, made in list(host.alive.items()):
+            if not (made.source_hash == "2" and made.global_name):
+                host.live(actor)
+    host.fire("ready")
+    told = host.finished[request]
+    assert told.code == "blocked" and "restart of the actor system" in told.text
+    assert host.active == "1" and host.groups.versions["1"].actors[0].failed
+    again = host.load("3", spec("a", named="The A"))
+    assert host.finished[again].code == "blocked"
+    other = host.load("4", spec("c"))
+    host.validated("4")
+    host.ready()
+    assert host.finished[other].success, "the group goes on without that name"
+
+
+def test_an_actor_that_left_on_purpose_is_created_again_when_its_version_comes_back() -> None:
+    host = Host()
+    host.up("1", spec("a"), spec("b"))
+    host.up("2", spec("a"), spec("b"))
+    host.exit(min(host.alive))
+    request = host.load("1", spec("a"), spec("b"))
+    assert host.active == "2", "the new incarnation has to be ready first"
+    host.ready()
+    assert host.active == "1" and host.finished[request].success
+    assert host.sent()[4:] == ["stop a", "stop b", "load a", "again b", "stop a", "stop b"]
+
+
+def test_a_restarted_actor_that_never_answers_dies_once_more() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.exit(min(host.alive))
+    host.fire("restart")
+    host.fire("up")
+    host.ready()
+    host.fire("restart")
+    host.ready()
+    assert len(host.alive) == 1 and host.groups.versions["1"].actors[0].deaths == 2
+
+
+def test_a_version_that_is_just_taking_over_cannot_lose_the_one_it_takes_over_from() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.load("2", spec("a"), handover="stop-first")
+    host.validated("2")
+    host.do(host.groups.unload("u", "1", 0))
+    assert host.finished["u"].code == "busy" and host.active == "1"
+
+
+TIMERS = ["ready", "validation", "drain", "restart", "holder", "leaving", "settled", "answer"]
+TIMERS += ["up", "end", "retire", "stop", "stopped", "release"]
+
+
 class Machine(RuleBasedStateMachine):
-    """Random loads, deaths, timers and unloads: what must always hold, holds."""
+    """Random loads, deaths, timers and unloads, late and doubled messages: what must hold, holds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.host = Host()
-        self.told: deque[str] = deque()
+        self.requests: list[str] = []
 
     @rule(
-        digest=st.sampled_from("1234"), named=st.booleans(), auto=st.sampled_from([False, True, 2])
+        digest=st.sampled_from("1234"),
+        named=st.booleans(),
+        asks=st.booleans(),
+        mute=st.booleans(),
+        settled=st.booleans(),
+        auto=st.sampled_from([False, True, 2]),
+        handover=st.sampled_from(["start-first", "stop-first"]),
     )
-    def load(self, digest: str, named: bool, auto: bool | int) -> None:
-        self.host.load(digest, spec("a", named="N" if named else None), spec("b"), auto=auto)
+    def load(
+        self,
+        digest: str,
+        named: bool,
+        asks: bool,
+        mute: bool,
+        settled: bool,
+        auto: bool | int,
+        handover: str,
+    ) -> None:
+        first = spec("a", named="N" if named else None, mute=mute)
+        second = spec("b", ready=QUESTION if asks else None)
+        self.requests.append(
+            self.host.load(digest, first, second, auto=auto, handover=handover, settled=settled)
+        )
 
     @rule(digest=st.sampled_from("1234"))
     def validated(self, digest: str) -> None:
@@ -368,27 +636,49 @@ class Machine(RuleBasedStateMachine):
         self.host.ready()
 
     @rule(number=st.integers(0, 20))
+    def one_step(self, number: int) -> None:
+        if self.host.alive:
+            actors = sorted(self.host.alive)
+            self.host.live(actors[number % len(actors)])
+
+    @rule(number=st.integers(0, 20))
     def death(self, number: int) -> None:
         if self.host.alive:
             actors = sorted(self.host.alive)
             self.host.exit(actors[number % len(actors)])
 
-    @rule(kind=st.sampled_from(["ready", "validation", "drain", "restart", "release", "leaving"]))
-    def time_passes(self, kind: str) -> None:
-        self.host.now += 5
+    @rule(number=st.integers(0, 40), answer=st.sampled_from(["yes", "no"]))
+    def late_and_doubled_messages(self, number: int, answer: str) -> None:
+        groups = self.host.groups
+        if number not in self.host.alive:
+            self.host.do(groups.actor_exited(number, "late", self.host.now))
+        else:
+            source = self.host.alive[number].source_hash
+            if number not in self.host.asked:
+                self.host.do(groups.actor_ready(number, source, self.host.now))
+        self.host.do(groups.actor_answered(number, answer, self.host.now))
+
+    @rule(
+        kind=st.sampled_from(TIMERS),
+        seconds=st.sampled_from([0.1, 5, 100]),
+    )
+    def time_passes(self, kind: str, seconds: float) -> None:
+        self.host.now += seconds
         self.host.fire(kind)
 
     @rule(digest=st.sampled_from("1234"))
     def unload(self, digest: str) -> None:
         self.host.serial += 1
         request = f"r{self.host.serial}"
+        self.requests.append(request)
         self.host.do(self.host.groups.unload(request, digest, self.host.now))
 
     @invariant()
-    def one_active_version_at_most(self) -> None:
+    def one_active_version_unless_none_is_loaded(self) -> None:
         states = [v.state for v in self.host.groups.versions.values()]
         assert states.count(m.State.ACTIVE) <= 1
         assert (m.State.ACTIVE in states) == (self.host.active is not None)
+        assert m.State.ACTIVE in states or m.State.RETIRED not in states
 
     @invariant()
     def one_version_at_a_time_is_being_loaded(self) -> None:
@@ -396,22 +686,37 @@ class Machine(RuleBasedStateMachine):
         assert sum(state in m.LOADING for state in states) <= 1
 
     @invariant()
-    def every_living_actor_is_known(self) -> None:
-        known = {a.id for v in self.host.groups.versions.values() for a in v.actors}
-        ended = {a.actor for a in self.host.log if isinstance(a, m.End)}
-        assert set(self.host.alive) <= known | ended
+    def every_on_deactivate_is_matched(self) -> None:
+        """No actor hears it twice without OnReactivate between, nor OnReactivate without it before."""
+        stopped: dict[int, bool] = {}
+        for action in self.host.log:
+            if isinstance(action, m.Send) and isinstance(action.message, str):
+                word = action.message.partition(" ")[0]
+                if word in {"stop", "again"}:
+                    assert stopped.get(action.actor, False) is (word == "again"), word
+                    stopped[action.actor] = word == "stop"
 
     def teardown(self) -> None:
-        """Left alone for long enough, every request has its answer."""
-        for _ in range(12):
+        """Left alone for long enough, every request has its answer and every role its actor."""
+        for _ in range(15):
+            self.host.now += 100
             for digest in "1234":
                 self.host.validated(digest)
             self.host.ready()
-            for kind in ("leaving", "release", "ready", "drain", "restart"):
+            for kind in ("leaving", "holder", "ready", "restart", "answer", "up", "settled"):
                 self.host.fire(kind)
-        asked = {f"r{number + 1}" for number in range(self.host.serial)}
-        assert asked == set(self.host.finished)
+                self.host.ready()
+            for kind in ("stopped", "drain", "end"):
+                self.host.fire(kind)
+        assert set(self.requests) == set(self.host.finished)
+        known = {a.id for v in self.host.groups.versions.values() for a in v.actors}
+        ended = {a.actor for a in self.host.log if isinstance(a, m.End)}
+        assert set(self.host.alive) <= known | ended, "an actor that nobody knows"
+        active = self.host.groups.active_version("app")
+        for actor in active.actors if active else []:
+            alive = actor.id in self.host.alive and not actor.deactivated and not actor.moving
+            assert alive or actor.failed, "a role was lost"
 
 
+Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

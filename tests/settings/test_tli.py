@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from director.errors import SettingsError
-from director.settings.tli import ActorSpec, Message, Tli, parse_tli, tli_from_definition
+from director.settings.tli import (
+    ActorSpec,
+    Message,
+    Ready,
+    Restart,
+    Tli,
+    parse_tli,
+    tli_from_definition,
+)
 
 GUIDE = """
 {'Actors': {
@@ -50,6 +58,15 @@ def test_the_guides_second_example_where_zero_is_still_a_message() -> None:
     assert (found.auto_unload, found.keep_limit) == (True, 3)
 
 
+def test_what_goes_beyond_the_guide_is_read_with_its_defaults() -> None:
+    found = parse(
+        "{'Actors': {'a.B': {'Ready': {'Message': 0, 'Reply': None}}}, 'Drain': 1,"
+        " 'Handover': 'stop-first', 'Restart': {'Limit': 0}}"
+    )
+    assert found.actors[0].ready == Ready(0, Message(None), 30.0), "None is an answer too"
+    assert found.handover == "stop-first" and found.restart == Restart(limit=0, within=60.0)
+
+
 def test_a_message_may_use_the_environment() -> None:
     text = (
         "{'Actors': {'a.B': {'OnLoad': {'Message': 'Start %s' % os.getenv('OTHER', 'notspec')}}}}"
@@ -80,6 +97,20 @@ def test_a_message_may_use_the_environment() -> None:
         ("{'Actors': {}, 'TLS_Keep_Limit': True}", 1, 16, "TLS_Keep_Limit"),
         ("{'Actors': {}, 'Drain': '3'}", 1, 16, "Drain"),
         ("{'Actors': {}, 'Drain': 1e9}", 1, 16, "Drain"),
+        ("{'Actors': {}, 'Drain': 1e999 - 1e999}", 1, 16, "Drain"),
+        ("{'Actors': {}, 'Handover': 'stop'}", 1, 16, "'stop-first'"),
+        ("{'Actors': {}, 'Restart': 3}", 1, 16, "Restart is a dictionary"),
+        ("{'Actors': {}, 'Restart': {'Limits': 3}}", 1, 28, "Did you mean 'Limit'"),
+        ("{'Actors': {}, 'Restart': {'Limit': True}}", 1, 28, "Limit is a number"),
+        ("{'Actors': {}, 'Restart': {'Delay': -1}}", 1, 28, "Delay is a number of seconds"),
+        ("{'Actors': {'a.B': {'Ready': {}}}}", 1, 21, "Ready needs a Message"),
+        ("{'Actors': {'a.B': {'Ready': {'Ask': 1}}}}", 1, 31, "not known"),
+        (
+            "{'Actors': {'a.B': {'Ready': {'Message': 1,\n 'Timeout': 'x'}}}}",
+            2,
+            2,
+            "Timeout is a number of seconds",
+        ),
         ("{'Actors': {}, 'Actors': {}}", 1, 16, "twice"),
         (
             "{'Actors': {'a.A': {'OnLoad': {'Role': 'r'}},\n 'a.B': {'OnLoad': {'Role': 'r'}}}}",
@@ -109,7 +140,10 @@ def test_a_definition_is_checked_too_and_names_its_keys() -> None:
 
 
 NAMES = st.from_regex(r"[a-z]{1,5}\.[A-Z]{1,5}", fullmatch=True)
-MESSAGES = st.none() | st.builds(Message, st.none() | st.integers() | st.text())
+VALUES = st.none() | st.integers() | st.text()
+SECONDS = st.floats(0, 100)
+MESSAGES = st.none() | st.builds(Message, VALUES)
+READY = st.none() | st.builds(Ready, VALUES, MESSAGES, SECONDS)
 
 
 @st.composite
@@ -123,11 +157,14 @@ def tlis(draw: Any) -> Tli:
             draw(MESSAGES),
             draw(MESSAGES),
             draw(MESSAGES),
+            draw(READY),
         )
         for name in names
     )
     auto = draw(st.booleans() | st.integers(1, 9))
-    return Tli(actors, auto, draw(st.integers(0, 9)), draw(st.floats(0, 100)))
+    handover = draw(st.sampled_from(["start-first", "stop-first"]))
+    restart = draw(st.builds(Restart, st.integers(0, 9), SECONDS, SECONDS, SECONDS))
+    return Tli(actors, auto, draw(st.integers(0, 9)), draw(SECONDS), handover, restart)
 
 
 @given(tlis())

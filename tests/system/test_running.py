@@ -243,8 +243,13 @@ def test_a_dead_role_actor_comes_back(host: Host) -> None:
 def test_unloading_the_active_version_brings_the_older_one_back(host: Host) -> None:
     host.put("app", "1.0", tli(), sources("one"))
     host.control.load("app")
+    old = host.control.role("Echo")
+    assert old is not None
     host.put("app", "2.0", tli(), sources("two"))
     loaded = host.control.load("app")
+    eventually(
+        lambda: host.control.system.ask(old.address, {"ask": "heard"}, LIMIT) == ["hello", "stop"]
+    )
     host.control.unload(loaded.source_hash)
     assert ask(host, {})["word"] == "one"
     assert ask(host, {"ask": "heard"}) == ["hello", "stop", "again"]

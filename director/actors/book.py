@@ -1,0 +1,152 @@
+"""What the activation state machine knows, and the smallest steps that it takes.
+
+What lives here: the versions, who is active, what waits; creating, telling and ending one role actor. What does not:
+when to do so (`director.actors.endings`, `director.actors.activation`, `director.actors.groups`: each a floor above).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from director.actors.versions import (
+    LOADING,
+    Action,
+    AskReady,
+    Create,
+    End,
+    Failure,
+    Finished,
+    Record,
+    RoleActor,
+    Send,
+    State,
+    Timer,
+    Version,
+)
+from director.settings.tli import Message
+
+#: Seconds from creation until an actor must have taken its first message; its Ready question comes on top.
+READY_LIMIT = 30.0
+#: Seconds after ActorExitRequest until an actor that did not exit is given up.
+END_LIMIT = 10.0
+#: Seconds between the news that a role passes on and the old actor's OnDeactivate: requests on their way arrive first.
+GRACE = 0.25
+
+
+class Book:
+    """The state of all groups; ``_out`` collects the actions of the event that is being handled."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, Version] = {}
+        self.active: dict[str, str] = {}
+        self.failures: dict[str, Failure] = {}
+        #: Global names that Thespian waits for without end: nothing can have them until the system restarts.
+        self.blocked: dict[str, str] = {}
+        self._queue: list[Version] = []
+        self._abandoned: set[str] = set()
+        #: Sources that Thespian is about to forget: not loaded again before it says that it has.
+        self._leaving: set[str] = set()
+        self._out: list[Action] = []
+        self._next = 0
+        self._now = 0.0
+
+    # ---- what can be seen ------------------------------------------------------------------------
+
+    def of_group(self, group: str) -> list[Version]:
+        """The versions of a group that are in the system, most recently loaded first."""
+        found = [v for v in self.versions.values() if v.group == group]
+        return sorted(found, key=lambda v: -v.order)
+
+    def active_version(self, group: str) -> Version | None:
+        """The active version of a group, or None."""
+        return self.versions.get(self.active.get(group, ""))
+
+    def loading(self, group: str) -> Version | None:
+        """The version of a group that is on its way to become active; never more than one."""
+        return next((v for v in self.of_group(group) if v.state in LOADING), None)
+
+    def find(self, actor_id: int) -> tuple[Version, RoleActor] | None:
+        """The version and role actor of an incarnation, or None once it is gone."""
+        for version in self.versions.values():
+            for actor in version.actors:
+                if actor_id and actor.id == actor_id:
+                    return version, actor
+        return None
+
+    def _holders(self, version: Version) -> Iterator[tuple[Version, RoleActor]]:
+        """Living actors of other versions of the group that hold a GlobalName of this one."""
+        names = {a.spec.global_name for a in version.actors} - {None}
+        for other in self.of_group(version.group):
+            if other is not version:
+                for actor in other.living:
+                    if actor.spec.global_name in names and not actor.trial:
+                        yield other, actor
+
+    # ---- one version, one actor ------------------------------------------------------------------
+
+    def _enter(self, version: Version, state: State) -> None:
+        version.state = state
+        self._next += 1
+        version.epoch = self._next
+
+    def _create(self, version: Version, actor: RoleActor, *, trial: bool = False) -> None:
+        self._next += 1
+        actor.id, actor.trial, actor.started = self._next, trial, self._now
+        actor.ready = actor.asked = actor.ending = False
+        actor.moving = actor.deactivated = actor.stopped = actor.failed = False
+        actor.answer = ""
+        name = None if trial else actor.spec.global_name
+        self._out.append(Create(actor.id, actor.spec.class_name, version.source_hash, name))
+        if not trial:
+            self._tell(actor, actor.spec.on_load)
+        self._out.append(AskReady(actor.id))
+        if version.state not in LOADING:  # those are watched together
+            self._timer("up", version, actor.id, READY_LIMIT)
+
+    def _tell(self, actor: RoleActor, message: Message | None) -> None:
+        if message is not None and actor.id:
+            self._out.append(Send(actor.id, message.value))
+
+    def _deactivate(self, actor: RoleActor) -> None:
+        if actor.id and not actor.deactivated:
+            actor.deactivated = True
+            self._tell(actor, actor.spec.on_deactivate)
+
+    def _end(self, actor: RoleActor) -> None:
+        found = self.find(actor.id)
+        if found and not actor.ending:
+            actor.ending = True
+            self._out.append(End(actor.id))
+            self._timer("end", found[0], actor.id, END_LIMIT)
+
+    # ---- what is told ----------------------------------------------------------------------------
+
+    def _timer(self, kind: str, version: Version, number: int, seconds: float) -> None:
+        self._out.append(Timer((kind, version.source_hash, number), seconds))
+
+    def _record(self, version: Version, event: str, text: str = "") -> None:
+        told = (version.version, version.source_hash, version.file, text)
+        self._out.append(Record(version.group, event, *told))
+
+    def _note_failure(self, version: Version, code: str, text: str) -> None:
+        self.failures[version.group] = Failure(version.version, version.file, code, text)
+
+    def _finish(self, version: Version, request: str, code: str, text: str) -> None:
+        self._out.append(
+            Finished(request, True, code, f"{version.file} {text}", version.source_hash)
+        )
+
+    def _refuse(self, version: Version, request: str, code: str, text: str) -> None:
+        self._out.append(
+            Finished(request, False, code, f"{version.file}: {text}", version.source_hash)
+        )
+
+    def _refuse_all(self, version: Version, code: str, text: str) -> None:
+        for request in [*version.waiters, *version.settlers]:
+            self._refuse(version, request, code, text)
+        version.waiters.clear()
+        version.settlers.clear()
+
+    def _take(self) -> list[Action]:
+        out, self._out = self._out, []
+        return out

@@ -1,0 +1,163 @@
+"""The way down and back: versions that retire, return or end, and actors that die and come again.
+
+What does not live here: how a version becomes active (`director.actors.activation`).
+"""
+
+from __future__ import annotations
+
+from director.actors.book import GRACE, Book
+from director.actors.versions import Changed, RoleActor, State, Timer, UnloadSource, Version
+from director.tls.version import version_key
+
+#: Seconds until a source that is being unloaded may be loaded again, should Thespian not tell that it has gone.
+LEAVING_LIMIT = 10.0
+
+
+class Endings(Book):
+    """Retirement, supervision and unloading."""
+
+    # ---- retirement ------------------------------------------------------------------------------
+
+    def _retire(self, version: Version) -> None:
+        """Another version is active: OnDeactivate follows when requests on their way have arrived."""
+        self._enter(version, State.RETIRED)
+        self._unsettled(version, "superseded", "another version took over before it had settled")
+        self._timer("retire", version, version.epoch, GRACE)
+
+    def _unsettled(self, version: Version, code: str, text: str) -> None:
+        """The tentative period is over before its time."""
+        version.tentative = False
+        for request in version.settlers:
+            self._refuse(version, request, code, text)
+        version.settlers.clear()
+
+    def _unload_surplus(self, newest: Version) -> None:
+        """AutoUnload: True ends an old version, a number keeps so many (DefineGroup's rules).
+
+        Never before the new version has settled: it might still have to go back.
+        """
+        kept = 1
+        for old in self.of_group(newest.group):
+            if old.state is not State.RETIRED:
+                continue
+            auto = old.tli.auto_unload
+            surplus = auto if isinstance(auto, bool) else kept >= auto
+            if surplus or (old.version is None and newest.version is None):
+                self._timer("drain", old, old.epoch, GRACE + max(old.tli.drain, newest.settle))
+            else:
+                kept += 1
+
+    def _revive(self, version: Version, *, only_stopped: bool = False) -> None:
+        """OnReactivate for the living, a new one for those that exited (guide 2.7.2)."""
+        held = {actor.spec.global_name for _, actor in self._holders(version)}
+        for number, actor in enumerate(version.actors):
+            stopped = actor.deactivated or actor.moving
+            if only_stopped and not stopped:
+                continue
+            told = actor.deactivated
+            actor.deaths = 0
+            actor.failed = actor.moving = actor.deactivated = actor.stopped = False
+            if actor.id and not actor.ending:
+                self._tell(actor, actor.spec.on_reactivate if told else None)
+            elif actor.id:
+                actor.ending = False  # its exit is no longer the end: the next one follows it
+            elif actor.spec.global_name in self.blocked:
+                self._give_up(version, actor, self.blocked[str(actor.spec.global_name)])
+            elif actor.spec.global_name in held:
+                self._timer("restart", version, number, version.tli.restart.delay)
+            else:
+                self._create(version, actor)
+
+    # ---- unloading -------------------------------------------------------------------------------
+
+    def _end_version(self, version: Version) -> None:
+        """End a version's actors; the highest version still loaded becomes active in its place."""
+        was_active = version.state is State.ACTIVE
+        for actor in version.living:
+            self._deactivate(actor)
+        self._unsettled(version, "unloaded", "was unloaded before it had settled")
+        self._enter(version, State.ENDING)
+        for actor in version.living:
+            self._end(actor)
+        if was_active:
+            del self.active[version.group]
+            older = [v for v in self.of_group(version.group) if v.state is State.RETIRED]
+            if older:
+                self._reactivate(max(older, key=lambda v: version_key(v.version)))
+            self._out.append(Changed(version.group, "active"))
+        self._drop_if_empty(version)
+
+    def _reactivate(self, version: Version) -> None:
+        """Make a retired version the active one at once; the one before it is out of the way already."""
+        self._enter(version, State.ACTIVE)
+        version.order = version.epoch
+        self.active[version.group] = version.source_hash
+        self._record(version, "active", "is active again")
+        self._revive(version)
+
+    def _drop_if_empty(self, version: Version) -> None:
+        if version.living or version.source_hash not in self.versions:
+            return
+        del self.versions[version.source_hash]
+        self._leave(version.source_hash)
+        self._out.append(UnloadSource(version.source_hash))
+        if version.state is State.ENDING:
+            self._record(version, "unloaded")
+        for request in version.waiters:
+            self._finish(version, request, "unloaded", "is unloaded")
+
+    def _leave(self, source_hash: str) -> None:
+        self._leaving.add(source_hash)
+        self._out.append(Timer(("leaving", source_hash, 0), LEAVING_LIMIT))
+
+    # ---- supervision -----------------------------------------------------------------------------
+
+    def _restart_later(self, version: Version, actor: RoleActor, reason: str) -> None:
+        """An actor of the active version died: again after a delay, or never when it died too often."""
+        limits = version.tli.restart
+        calm = self._now - actor.started >= limits.within
+        actor.deaths = 1 if calm else actor.deaths + 1
+        self._record(version, "actor-died", f"{actor.spec.class_name} ended\n{reason}".rstrip())
+        if actor.deaths > limits.limit:
+            times = "once" if actor.deaths == 1 else f"{actor.deaths} times in a row"
+            text = f"{actor.spec.class_name} died {times} and is not restarted"
+            self._give_up(version, actor, f"{text}\n{reason}".rstrip())
+        else:
+            delay = min(limits.delay * 2 ** (actor.deaths - 1), limits.longest)
+            self._timer("restart", version, version.actors.index(actor), delay)
+        self._out.append(Changed(version.group, "actor"))
+
+    def _restart(self, version: Version, actor: RoleActor, number: int) -> None:
+        """A restart is due; a name still held, or an occasion that has passed, changes that."""
+        held = {other.spec.global_name for _, other in self._holders(version)}
+        if actor.id or actor.deactivated or actor.moving or actor.failed:
+            return
+        if actor.spec.global_name in held:
+            self._timer("restart", version, number, max(version.tli.restart.delay, 0.1))
+        else:
+            self._create(version, actor)
+            self._out.append(Changed(version.group, "actor"))
+
+    def _give_up(self, version: Version, actor: RoleActor, text: str) -> None:
+        actor.failed = True
+        self._note_failure(version, "actor-failed", text)
+        self._record(version, "actor-failed", text)
+
+    def _not_up(self, version: Version, actor: RoleActor) -> None:
+        """An actor that was created again never answered."""
+        name = actor.spec.global_name
+        if name is not None and not actor.trial:
+            actor.id = 0  # Thespian gave no actor for it, and will give none
+            self._block(name, version)
+            self._give_up(version, actor, self.blocked[name])
+            self._out.append(Changed(version.group, "actor"))
+        else:
+            self._end(actor)
+            actor.ending = False  # its end counts as a death
+
+    def _block(self, name: str, version: Version) -> None:
+        self.blocked[name] = (
+            f"the global name {name!r} gives no actor any more; only a restart of the actor system "
+            "frees it (director shutdown, director start)"
+        )
+        self._record(version, "blocked", self.blocked[name])

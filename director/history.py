@@ -1,0 +1,139 @@
+"""What happened to each group, and which version an operator pinned it to: two files of the state directory.
+
+What lives here: ``history.jsonl`` (one event a line, the newest last), ``pins.json``, and what ``undo`` means. The
+Director alone writes both; everybody may read. What does not: deciding anything (`director.actors.groups`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from director.files import write_atomically
+
+#: The history is cut to its newest half when it grows beyond so many bytes.
+LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the history.
+
+    ``time``: RFC 3339 UTC. ``event``: ``active``, ``undone`` (active again by ``undo``), ``failed``, ``went-back``,
+    ``unloaded``, ``actor-died``, ``actor-failed``, ``blocked``, ``pinned``, ``unpinned``.
+    """
+
+    time: str
+    group: str
+    event: str
+    version: str | None
+    source_hash: str
+    file: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A group that ``load GROUP`` and ``refresh`` keep at one version; ``file`` is its base name."""
+
+    group: str
+    version: str | None
+    file: str
+    since: str
+
+
+class History:
+    """The history of one state directory."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "history.jsonl"
+
+    def append(self, event: Event) -> None:
+        """Write one event and flush it to the disk (OSError where that fails)."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, line.encode("utf-8", errors="backslashreplace"))
+            os.fsync(handle)
+            size = os.fstat(handle).st_size
+        finally:
+            os.close(handle)
+        if size > LARGEST:
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            write_atomically(self.path, b"".join(lines[len(lines) // 2 :]), mode=0o600)
+
+    def read(self, group: str | None = None) -> list[Event]:
+        """The events, oldest first, of all groups or of one; a line that a crash cut off is left out."""
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                event = Event(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            if group is None or event.group == group:
+                found.append(event)
+        return found
+
+
+class Pins:
+    """The pins of one state directory."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / "pins.json"
+
+    def read(self) -> dict[str, Pin]:
+        """All pins by group; none where the file is missing or damaged."""
+        try:
+            told = json.loads(self.path.read_text(encoding="utf-8"))
+            return {name: Pin(**pin) for name, pin in told.items()}
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def put(self, pin: Pin) -> None:
+        """Pin a group; a pin that it has is replaced."""
+        self._write({**self.read(), pin.group: pin})
+
+    def remove(self, group: str) -> bool:
+        """Unpin a group; False where it was not pinned."""
+        pins = self.read()
+        known = pins.pop(group, None) is not None
+        if known:
+            self._write(pins)
+        return known
+
+    def _write(self, pins: dict[str, Pin]) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told = {name: asdict(pin) for name, pin in sorted(pins.items())}
+        write_atomically(self.path, json.dumps(told, indent=1).encode(), mode=0o600)
+
+
+def undo_target(events: Iterable[Event], group: str) -> Event | None:
+    """The activation that ``undo`` goes back to: the one before the present, as an editor's undo does.
+
+    Two undos in a row go back two versions; after them, a load starts a new line from there.
+
+    Args:
+        events: oldest first.
+    """
+    trail: list[Event] = []
+    for event in events:
+        if event.group != group:
+            continue
+        if event.event == "active":
+            trail = [one for one in trail if one.source_hash != event.source_hash]
+            trail.append(event)
+        elif event.event == "undone":
+            while trail and trail[-1].source_hash != event.source_hash:
+                trail.pop()
+            trail = trail or [event]
+        elif event.event == "went-back":
+            trail = [one for one in trail if one.source_hash != event.source_hash]
+    return trail[-2] if len(trail) > 1 else None
