@@ -1,7 +1,9 @@
 """DirectorControl: the programmatic API; every command of the command line is one method here.
 
-What lives here: talking to a running system, and choosing what a load means. What does not: printing (`director.cli`),
-deciding (`director.tls.verify`, `director.actors.groups`), processes (`director.system`), files (`director.store`).
+A thin room over the ones below: talking to the Director (`director.connection`), what a load means
+(`director.loading`), handles of roles (`director.roles`), processes (`director.system`), files (`director.store`),
+history and pins (`director.history`), checks (`director.doctor`). Printing is `director.cli`'s, the ``cmd_*`` methods
+are `director.commands`'.
 """
 
 from __future__ import annotations
@@ -9,15 +11,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from director import loading
+from director.connection import ASK_LIMIT, Connection
+from director.doctor import Finding, Patient, examine
 from director.errors import (
     DamagedArchive,
     DirectorError,
@@ -28,16 +30,16 @@ from director.errors import (
     UsageError,
 )
 from director.files import create_files
+from director.history import Event, History, Pin, Pins
+from director.report import Status, group_status
+from director.roles import Role, find_role
 from director.settings.config import Config, director_directory, read_config, state_directory
-from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
 from director.system import SystemProcesses
 from director.tls.naming import split_file_name
 from director.tls.verify import Verdict
 from director.trust import HostTrust
 
-#: Seconds to wait for an answer of the Director to a small question.
-ASK_LIMIT = 10.0
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
 
@@ -79,18 +81,6 @@ class Refreshed:
     error: DirectorError | None
 
 
-@dataclass(frozen=True)
-class Role:
-    """An active actor, found by its Role."""
-
-    group: str
-    role: str
-    actor_class: str
-    source_hash: str
-    address: Any
-    started: datetime
-
-
 class DirectorControl:
     """Works with one director directory and, where one runs, its actor system.
 
@@ -119,8 +109,7 @@ class DirectorControl:
         self.warn = warn or logging.getLogger("director").warning
         self._warned: set[str] = set()
         self._config: Config | None = None
-        self._system: Any = None
-        self._director: Any = None
+        self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +124,8 @@ class DirectorControl:
 
     def close(self) -> None:
         """Give up the connection; the actor system goes on."""
-        self._system = self._director = None
+        if self._connection is not None:
+            self._connection.close()
 
     @property
     def config(self) -> Config:
@@ -189,7 +179,12 @@ class DirectorControl:
                 raise self._not_running()
             self.warn(f"{_dead_admin(left)} They were ended.")
             return []
-        self._connect().shutdown()
+        try:
+            # Else the exits of its actors would be deaths to it, and answered with restarts.
+            self.ask({"DirectorOp": "Closing"}, "Closing", 3.0)
+        except DirectorError as problem:
+            self.say(f"the Director was not told: {problem.message}")
+        self.system.shutdown()
         self.close()
         return processes.wait_until_gone()
 
@@ -199,66 +194,23 @@ class DirectorControl:
             hint="`director start` starts it.",
         )
 
-    def _connect(self) -> Any:
-        """The running actor system; never starts one."""
-        if self._system is None:
-            if not self.running():
-                raise self._not_running()
-            from thespian.actors import ActorSystem, InvalidActorAddress
-
-            try:
-                self._system = ActorSystem(
-                    self.config.system_base,
-                    {"Admin Port": self.config.admin_port},
-                    transientUnique=True,
-                )
-            except InvalidActorAddress:
-                raise DirectorError(
-                    f"Something answers at port {self.config.admin_port}, but it is no actor system of "
-                    f"{self.config.system_base}.",
-                    hint="Find out what holds the port, or write another one into adminport.cfg.",
-                    code="foreign-port",
-                ) from None
-        return self._system
+    @property
+    def connection(self) -> Connection:
+        """This object's line to the Director; it is made when it is first needed."""
+        if self._connection is None:
+            self._connection = Connection(
+                self.processes, self.directory, self.state, self.say, self.warn
+            )
+        return self._connection
 
     @property
     def system(self) -> Any:
         """Thespian's ActorSystem of the running system (NotRunning where there is none)."""
-        return self._connect()
+        return self.connection.system
 
     def ask(self, request: dict[str, Any], kind: str, limit: float = ASK_LIMIT) -> dict[str, Any]:
-        """Ask the Director and wait for the reply of this kind to this very request.
-
-        Args:
-            request: a message of `director.actors.messages`, without RequestId.
-            kind: the ``DirectorResponse`` to wait for; a failed reply of another kind counts too.
-            limit: seconds.
-
-        Raises:
-            NotRunning: no actor system. DirectorError: no reply in time.
-        """
-        system = self._connect()
-        if self._director is None:
-            from director.actors.messages import DIRECTOR_NAME
-
-            self._director = system.createActor(
-                "director.actors.director.Director", globalName=DIRECTOR_NAME
-            )
-        request_id = uuid.uuid4().hex
-        system.tell(self._director, {**request, "RequestId": request_id})
-        deadline = time.monotonic() + limit
-        while (left := deadline - time.monotonic()) > 0:
-            answer = system.listen(timedelta(seconds=left))
-            # Answers to earlier requests that came too late are none to this one.
-            if isinstance(answer, dict) and answer.get("RequestId") == request_id:
-                if answer.get("DirectorResponse") == kind or not answer.get("Success"):
-                    return answer
-                self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
-        raise DirectorError(
-            f"The Director did not answer {request.get('DirectorOp')} within {limit:.0f} s.",
-            hint=f"Look into {self.config.log_directory}.",
-            code="no-answer",
-        )
+        """Ask the Director; see `director.connection.Connection.ask`."""
+        return self.connection.ask(request, kind, limit)
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -416,11 +368,14 @@ class DirectorControl:
 
     # ---- loading ---------------------------------------------------------------------------------
 
-    def load(self, target: str, *, allow_downgrade: bool = False) -> Loaded:
+    def load(
+        self, target: str, *, settle: float | None = None, allow_downgrade: bool = False
+    ) -> Loaded:
         """Load a group's newest file or a named one; returns when it is active.
 
         Args:
-            target: GROUP, GROUP.tli, GROUP-VERSION.tls or a path.
+            target: GROUP, GROUP.tli, GROUP-VERSION.tls or a path. Of a pinned group, the pinned file.
+            settle: wait so many seconds more, in which an actor's death goes back to the version before.
             allow_downgrade: take a file that is new to this host although a higher version was seen; that is recorded.
 
         Raises:
@@ -428,19 +383,24 @@ class DirectorControl:
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
-        chosen = self.store.find(target)
+        chosen = loading.choose(self.store, target, self.pins())
         if allow_downgrade:
             data = chosen.path.read_bytes()
             trust = self.trust("load --allow-downgrade")
             _valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
-        return self._load(chosen)
+        return self._load(chosen, settle=settle)
 
-    def _load(self, chosen: Available) -> Loaded:
+    def _load(
+        self, chosen: Available, *, settle: float | None = None, undo: bool = False
+    ) -> Loaded:
         data = chosen.path.read_bytes()
         verdict = self.require_valid(chosen.path, data)
-        tli, warnings = self._definition(chosen, verdict)
+        tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
+            chosen, verdict
+        )
         if self.start():
             self.say("the actor system was started")
+        warnings += loading.differing(tli, self.processes.environment())
         request = {
             "DirectorOp": "LoadSource",
             "Source": str(chosen.path),
@@ -448,48 +408,40 @@ class DirectorControl:
             "Definition": tli.definition(),
             "SHA256": verdict.sha256,
             "Wait": True,
+            "Undo": undo,
         }
-        answer = self.ask(request, "LoadResult", LOAD_LIMIT)
+        if settle is not None:
+            request["Settle"] = float(settle)
+        answer = self.ask(request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
         if not answer["Success"]:
             code = str(answer.get("Code", "load-failed"))
             family = NotValidated if code in {"signature", "no-keys"} else LoadFailed
             raise family(str(answer.get("Message", "the load failed")), code=code)
         self.say(str(answer["Message"]))
-        changed = answer["Code"] != "unchanged"
         return Loaded(
-            chosen.group, chosen.path, str(answer["SourceHash"]), changed, tuple(warnings)
+            chosen.group,
+            chosen.path,
+            str(answer["SourceHash"]),
+            answer["Code"] != "unchanged",
+            tuple(warnings),
         )
 
-    def _definition(self, chosen: Available, verdict: Verdict) -> tuple[Tli, list[str]]:
-        """The TLI that counts: the signed one, unless the operator wrote one of their own."""
-        signed = verdict.tli
-        override = self.store.override(chosen.group)
-        own = override.read_text(encoding="utf-8") if override else None
-        if own is not None and own != signed and not self._is_copy(chosen, own):
-            tli = parse_tli(own, name=str(override), environ=self.environ)
-            told = [] if signed is None else [f"{override} replaces the signed TLI."]
-            return tli, told
-        if signed is None:
-            return tli_from_definition({"Actors": {}}), []
-        return parse_tli(signed, name=f"{chosen.path}!group.tli", environ=self.environ), []
-
-    def _is_copy(self, chosen: Available, text: str) -> bool:
-        """Whether a GROUP.tli is just the signed one of another version that lies beside it."""
-        others = self.store.available().get(chosen.group, [])
-        return any(self.check(one.path).tli == text for one in others if one.path != chosen.path)
-
     def refresh(self) -> list[Refreshed]:
-        """Load the newest file of every group that is not active already; one bad group stops no other."""
+        """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
+
+        One bad group stops no other.
+        """
         self.store.require()
         results = []
         self.start()
         groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
         revoked = self.revoked()
+        pins = self.pins()
         for group, files in self.store.available().items():
             if not files:
                 continue
-            newest = files[0]
             try:
+                newest = loading.newest(self.store, group, pins)
                 digest = source_hash(newest.path.read_bytes())
                 if groups.get(group, {}).get("ActiveHash") == digest and digest not in revoked:
                     loaded = Loaded(group, newest.path, digest, changed=False)
@@ -499,7 +451,7 @@ class DirectorControl:
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
             except OSError as problem:
-                error = DirectorError(f"{newest.path}: {problem.strerror}.")
+                error = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
                 results.append(Refreshed(group, None, error))
         # After the loads: a newer version that is good takes over without a gap.
         results += self._unload_revoked()
@@ -523,14 +475,75 @@ class DirectorControl:
                 results.append(Refreshed(group, None, problem))
         return results
 
+    def undo(self, group: str) -> Loaded:
+        """Make the version active that was so before the present one, and pin the group to it.
+
+        Raises:
+            DirectorError: code ``nothing-to-undo``. NotFound: the file of that version is not there any more.
+        """
+        answer = self.ask({"DirectorOp": "Undo", "Group": group}, "UndoResult", LOAD_LIMIT)
+        if answer["Success"]:
+            return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
+        if answer.get("Code") != "not-loaded":
+            raise DirectorError(str(answer.get("Message")), code=str(answer.get("Code")))
+        chosen = self.store.find(str(answer["File"]))
+        loaded = self._load(chosen, undo=True)
+        self._pin(group, chosen.version)
+        return loaded
+
+    def pin(self, group: str, version: str | None = None) -> Pin:
+        """Keep a group at a version; default the active one.
+
+        Args:
+            version: as ``director avail`` or ``director list`` shows it.
+
+        Raises:
+            NotFound: there is no such group or version.
+        """
+        files = {one.version: one for one in self.store.available().get(group, [])}
+        if version is None:
+            told = self.loaded(group).get(group)
+            active = told and told["Versions"].get(told["ActiveHash"])
+            if not active:
+                raise NotFound(f"No version of {group!r} is active.", hint="Name a version.")
+            version = active["Version"]
+        elif version not in files:
+            known = ", ".join(one or "without a version" for one in files) or "none"
+            raise NotFound(
+                f"There is no version {version} of {group!r} in {self.directory}.",
+                hint=f"Versions there: {known}.",
+            )
+        return self._pin(group, version)
+
+    def _pin(self, group: str, version: str | None) -> Pin:
+        request = {"DirectorOp": "Pin", "Group": group, "Version": version}
+        self._require(self.ask(request, "Pinned"))
+        return self.pins()[group]
+
+    def unpin(self, group: str) -> None:
+        """End a pin (NotFound where there is none)."""
+        self._require(self.ask({"DirectorOp": "Unpin", "Group": group}, "Unpinned"))
+
+    @staticmethod
+    def _require(answer: dict[str, Any], hint: str = "") -> None:
+        if not answer["Success"]:
+            family = NotFound if answer.get("Code") == "not-found" else DirectorError
+            raise family(str(answer.get("Message")), hint=hint, code=str(answer.get("Code")))
+
+    def pins(self) -> dict[str, Pin]:
+        """All pins by group; works without a running system."""
+        return Pins(self.state).read()
+
+    def history(self, group: str | None = None) -> list[Event]:
+        """What happened, oldest first, to all groups or one; works without a running system."""
+        return History(self.state).read(group)
+
     def unload(self, digest: str) -> None:
         """Unload the source with this hash; its actors have ended when this returns."""
         answer = self.ask(
             {"DirectorOp": "UnloadSource", "SourceHash": digest}, "SourceUnloaded", 60.0
         )
-        if not answer["Success"]:
-            family = NotFound if answer.get("Code") == "not-found" else DirectorError
-            raise family(str(answer.get("Message")), hint="`director list` shows what is loaded.")
+        self._require(answer, "`director list` shows what is loaded.")
 
     def loaded(self, group: str | None = None) -> dict[str, Any]:
         """Every group's sources and actors, as RetrieveAll tells them."""
@@ -538,21 +551,48 @@ class DirectorControl:
         groups: dict[str, Any] = self.ask(request, "AllAddresses")["Groups"]
         return groups
 
+    def status(self, group: str | None = None) -> Status:
+        """How the running system is, of all groups or one."""
+        told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
+        self._require(told)
+        return Status(
+            told["Directory"],
+            told["State"],
+            self.config.admin_port,
+            self.config.system_base,
+            told["Pid"],
+            told["Protocol"],
+            told["PackageVersion"],
+            told["Started"],
+            tuple(sorted(self.processes.members())),
+            told["Blocked"],
+            tuple(group_status(name, one) for name, one in told["Groups"].items()),
+        )
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong here, or might be, each with its remedy; nothing is changed or started."""
+        found = examine(Patient(self.store, self.environ, self.check))
+        if any(finding.code == "settings" for finding in found) or not self.running():
+            return found
+        try:
+            groups = self.status().groups
+        except DirectorError as problem:
+            return [*found, Finding("error", problem.code, problem.message, problem.hint)]
+        for group in groups:
+            if group.failure:
+                first = group.failure.text.splitlines()[0]
+                text = f"{group.name}: {group.failure.file}: {first}"
+                remedy = f"`director status {group.name}` shows all of it."
+                found.append(Finding("error", group.failure.code, text, remedy))
+            if group.loading:
+                text = f"{group.name}: the load of {group.loading} is not decided yet."
+                remedy = "Wait, then look at `director status` again."
+                found.append(Finding("warning", "pending", text, remedy))
+        return found
+
     def role(self, role: str, group: str | None = None) -> Role | None:
-        """The active actor of a role, or None."""
-        answer = self.ask(
-            {"DirectorOp": "RetrieveRole", "Role": role, "Group": group}, "RoleAddress"
-        )
-        if not answer["Success"]:
-            return None
-        return Role(
-            answer["Group"],
-            answer["Role"],
-            answer["ActorClass"],
-            answer["SourceHash"],
-            answer["ActorAddress"],
-            answer["StartTime"],
-        )
+        """A handle of a role that follows it over upgrades, or None where no active version has it."""
+        return find_role(self.connection, role, group)
 
 
 def _valid(path: Path, verdict: Verdict) -> Verdict:

@@ -98,6 +98,19 @@ class SystemProcesses:
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 
+    def environment(self) -> dict[str, str] | None:
+        """The variables that the running system was started with; None where that cannot be seen."""
+        for pid in self.members():
+            try:
+                told = Path(f"/proc/{pid}/environ").read_bytes()
+            except OSError:
+                continue
+            pairs = (os.fsdecode(part).partition("=") for part in told.split(b"\0") if part)
+            found = {name: value for name, _, value in pairs}
+            if "DIRECTOR_SYSTEM" in found:
+                return found
+        return None
+
     def wait_until_gone(self, limit: float = STOP_LIMIT) -> list[int]:
         """Wait for every process to end; those that do not within ``limit`` seconds are killed.
 

@@ -17,6 +17,8 @@ FLOORS = [
     {"director.history"},
     {"director.trust"},
     {"director.actors"},
+    {"director.connection", "director.roles", "director.report", "director.loading"},
+    {"director.doctor"},
     {"director.control", "director.text"},
     {"director.boot"},
     {"director.demo"},

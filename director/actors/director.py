@@ -230,7 +230,8 @@ class Director(ActorTypeDispatcher):
             self.send(sender, told | {"File": target.file, "SourceHash": target.source_hash})
             return
         self._pin(group, known.version)
-        request = self._remember({**message, "Undo": True, "SourceHash": known.source_hash}, sender)
+        more = {"Undo": True, "SourceHash": known.source_hash, "File": known.file}
+        request = self._remember({**message, **more}, sender)
         self._perform(self.groups.load(request, known, time.monotonic()))
 
     def _do_Pin(self, message: Message, sender: Any) -> None:
@@ -390,6 +391,7 @@ class Director(ActorTypeDispatcher):
         if action.success:
             self._keep_limit(action.source_hash)
         if message["DirectorOp"] == "Undo":
+            fields["File"] = message["File"]
             self.send(sender, reply("UndoResult", message, action.success, **fields))
         elif message.get("Wait"):
             self.send(sender, reply("LoadResult", message, action.success, **fields))

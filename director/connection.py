@@ -1,0 +1,133 @@
+"""Talking to the Director of a running actor system.
+
+What lives here: one connection of this process, requests and the replies to them, the comparison of protocol numbers.
+What does not: what is asked (`director.control`), processes (`director.system`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from director.errors import DirectorError, NotRunning
+from director.system import SystemProcesses
+
+#: Seconds to wait for an answer of the Director to a small question.
+ASK_LIMIT = 10.0
+
+
+class Connection:
+    """This process's line to the actor system of a director directory; it never starts one.
+
+    Args:
+        processes: of that system.
+        directory, state: told to a Director that was born after its predecessor's death.
+        say: told each step.
+        warn: told what an operator should know.
+    """
+
+    def __init__(
+        self,
+        processes: SystemProcesses,
+        directory: Path,
+        state: Path,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.processes = processes
+        self.places = {"Directory": str(directory), "State": str(state)}
+        self.say = say
+        self.warn = warn
+        self._system: Any = None
+        self._director: Any = None
+        self.identity: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Give up the line; the actor system goes on."""
+        self._system = self._director = None
+
+    @property
+    def system(self) -> Any:
+        """Thespian's ActorSystem of the running system.
+
+        Raises:
+            NotRunning: there is none.
+        """
+        if self._system is None:
+            port = self.processes.config.admin_port
+            if not self.processes.running():
+                raise NotRunning(
+                    f"No actor system is running at admin port {port}.",
+                    hint="`director start` starts it.",
+                )
+            from thespian.actors import ActorSystem, InvalidActorAddress
+
+            base = self.processes.config.system_base
+            try:
+                self._system = ActorSystem(base, {"Admin Port": port}, transientUnique=True)
+            except InvalidActorAddress:
+                raise DirectorError(
+                    f"Something answers at port {port}, but it is no actor system of {base}.",
+                    hint="Find out what holds the port, or write another one into adminport.cfg.",
+                    code="foreign-port",
+                ) from None
+        return self._system
+
+    def ask(self, request: dict[str, Any], kind: str, limit: float = ASK_LIMIT) -> dict[str, Any]:
+        """Ask the Director and wait for the reply of this kind to this very request.
+
+        Args:
+            request: a message of `director.actors.messages`, without RequestId.
+            kind: the ``DirectorResponse`` to wait for; a failed reply of another kind counts too.
+            limit: seconds.
+
+        Raises:
+            NotRunning: no actor system. DirectorError: no reply in time (code ``no-answer``), or a Director of another
+                version of this package (code ``protocol``).
+        """
+        if self._director is None:
+            self._meet()
+        return self._ask(request, kind, limit)
+
+    def _meet(self) -> None:
+        """Find the Director, compare protocols, and tell one that is new where it is."""
+        from director.actors.messages import DIRECTOR_NAME, PROTOCOL
+
+        self._director = self.system.createActor("director.Director", globalName=DIRECTOR_NAME)
+        try:
+            self.identity = self._ask({"DirectorOp": "Identify"}, "Identity", ASK_LIMIT)
+            theirs = self.identity.get("Protocol")
+            if theirs != PROTOCOL:
+                raise DirectorError(
+                    f"The running Director speaks protocol {theirs}, this command {PROTOCOL}.",
+                    hint="After an upgrade of this package: `director shutdown`, then `director start`.",
+                    code="protocol",
+                )
+            if not self.identity.get("Directory"):
+                self.warn("The Director had died; a new one takes up what its predecessor left.")
+                startup = {"DirectorOp": "Startup", **self.places}
+                self.identity = self._ask(startup, "Identity", 60.0)
+        except DirectorError:
+            self._director = None
+            raise
+
+    def _ask(self, request: dict[str, Any], kind: str, limit: float) -> dict[str, Any]:
+        request_id = uuid.uuid4().hex
+        self.system.tell(self._director, {**request, "RequestId": request_id})
+        deadline = time.monotonic() + limit
+        while (left := deadline - time.monotonic()) > 0:
+            answer = self.system.listen(timedelta(seconds=left))
+            # Answers to earlier requests that came too late are none to this one.
+            if isinstance(answer, dict) and answer.get("RequestId") == request_id:
+                if answer.get("DirectorResponse") == kind or not answer.get("Success"):
+                    return answer
+                self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
+        raise DirectorError(
+            f"The Director did not answer {request.get('DirectorOp')} within {limit:.0f} s.",
+            hint=f"Look into {self.processes.config.log_directory}.",
+            code="no-answer",
+        )

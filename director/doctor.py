@@ -1,0 +1,243 @@
+"""What could be wrong with a host, looked at without changing anything; each finding with its remedy.
+
+What lives here: the checks of ``director doctor`` that need only files, processes and the clock. What does not: asking
+the running Director (`director.control` adds what it says), printing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from director.cache import COMPLETE
+from director.errors import DirectorError, SettingsError
+from director.history import Pins
+from director.loading import pinned_file
+from director.settings.config import read_config
+from director.settings.tli import parse_tli
+from director.store import Store
+from director.system import SystemProcesses
+from director.tls.verify import Verdict
+from director.tls.version import is_pep440
+
+#: Seconds by which a file's time may lie ahead of the clock.
+CLOCK_SLACK = 300.0
+#: Seconds after which what an interrupted write left is called stale.
+STALE_AFTER = 600.0
+#: Where units of boot managers lie that could start this director.
+UNITS = (Path("/etc/systemd/system"), Path("/etc/init"), Path("/Library/LaunchDaemons"))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (``error``), or might be (``warning``), and what to do about it."""
+
+    level: str
+    code: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is looked at: a director directory, its state, and the environment of the caller.
+
+    ``check``: the verdict on a .tls file, as the Source Authority would give it.
+    """
+
+    store: Store
+    environ: Mapping[str, str]
+    check: Callable[[Path], Verdict]
+
+
+def examine(patient: Patient) -> list[Finding]:
+    """All findings, the errors first."""
+    if not patient.store.directory.is_dir():
+        return [
+            Finding(
+                "error",
+                "no-directory",
+                f"The director directory {patient.store.directory} does not exist.",
+                "Create it, or set THESPIAN_DIRECTOR_DIR to the right one.",
+            )
+        ]
+    found = [
+        *_python(),
+        *_keys(patient.store),
+        *_permissions(patient.store),
+        *_settings(patient),
+        *_tlis(patient),
+        *_sources(patient),
+        *_pins(patient.store),
+        *_clock(patient.store),
+        *_stale(patient.store),
+        *_units(patient.store.directory),
+    ]
+    return sorted(found, key=lambda finding: finding.level)
+
+
+def _python() -> Iterator[Finding]:
+    if tuple(sys.version_info) >= (3, 15):
+        # Thespian's importer has only load_module, which 3.15 drops (sourceLoader.HashRootLoader).
+        version = ".".join(map(str, sys.version_info[:3]))
+        text = f"Thespian cannot load sources under Python {version}."
+        yield Finding("error", "python", text, "Run 3.11 to 3.14.")
+    if platform.system() != "Linux":
+        text = f"On {platform.system()} left-over processes of a dead Admin are not found."
+        yield Finding("warning", "platform", text, "End them by hand after a crash.")
+
+
+def _keys(store: Store) -> Iterator[Finding]:
+    good, bad = store.keys()
+    for problem in bad:
+        yield Finding("error", problem.code, problem.message, problem.hint or "Replace the file.")
+    if not good:
+        yield Finding(
+            "error",
+            "no-keys",
+            f"No *_tls.key file of {store.directory} can validate anything.",
+            "Place the public key of who signs your sources there (`director keygen` makes a pair).",
+        )
+    for path in sorted(store.directory.glob("*.pem")):
+        yield Finding(
+            "warning",
+            "private-key",
+            f"{path} looks like a private key; hosts need public ones only.",
+            "Move it to where sources are built.",
+        )
+
+
+def _permissions(store: Store) -> Iterator[Finding]:
+    places = [store.directory, *sorted(store.directory.glob("*_tls.key"))]
+    places += sorted(store.directory.glob("*.cfg"))
+    for path in places:
+        try:
+            mode = path.stat().st_mode
+        except OSError as problem:
+            yield Finding("error", "unreadable", f"{path}: {problem.strerror}.", "Mend its mode.")
+            continue
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            text = f"{path} can be written by everybody, and so decides who ships code here."
+            yield Finding("error", "world-writable", text, f"chmod o-w {path}")
+        if not os.access(path, os.R_OK):
+            yield Finding("error", "unreadable", f"{path} cannot be read.", "Mend its mode.")
+    if store.state.is_dir():
+        if store.state.stat().st_mode & 0o077:
+            text = f"The state directory {store.state} is open to other users."
+            yield Finding("warning", "state-open", text, f"chmod 700 {store.state}")
+        if not os.access(store.state, os.W_OK):
+            text = f"The state directory {store.state} cannot be written by this user."
+            yield Finding("warning", "state-read-only", text, "Run as the actor system's user.")
+
+
+def _settings(patient: Patient) -> Iterator[Finding]:
+    try:
+        config = read_config(patient.store.directory, patient.environ)
+    except SettingsError as problem:
+        yield Finding("error", problem.code, problem.message, problem.hint or "Mend the file.")
+        return
+    for text in config.problems:
+        yield Finding("warning", "unknown-setting", text, "Rename or remove it.")
+    processes = SystemProcesses(config, patient.store.state, dict(patient.environ), lambda _: None)
+    running, members = processes.running(), processes.members()
+    if members and not running:
+        yield Finding(
+            "error",
+            "dead-admin",
+            f"The Admin died and left {len(members)} processes of its actors.",
+            "`director start` ends them and starts anew.",
+        )
+    if running and not members and platform.system() == "Linux":
+        yield Finding(
+            "error",
+            "port",
+            f"Admin port {config.admin_port} is answered by something that this director did not start.",
+            "Stop that, or choose another port in adminport.cfg.",
+        )
+    if config.admin_port < 1024 and os.geteuid() != 0:
+        text = f"Admin port {config.admin_port} needs a privileged user."
+        yield Finding("error", "port", text, "Choose one from 1024 on in adminport.cfg.")
+    place = config.log_directory
+    if place.is_dir() and not os.access(place, os.W_OK):
+        text = f"The log directory {place} cannot be written by this user."
+        yield Finding("error", "log-directory", text, "Mend its mode, or set thesplogd.cfg.")
+
+
+def _tlis(patient: Patient) -> Iterator[Finding]:
+    for path in sorted(patient.store.directory.glob("*.tli")):
+        try:
+            parse_tli(path.read_text(encoding="utf-8"), name=str(path), environ=patient.environ)
+        except SettingsError as problem:
+            yield Finding("error", "tli", problem.message, problem.hint or "Mend the file.")
+        except (OSError, UnicodeDecodeError) as problem:
+            yield Finding("error", "tli", f"{path}: {problem}.", "Mend the file.")
+
+
+def _sources(patient: Patient) -> Iterator[Finding]:
+    for files in patient.store.available().values():
+        for one in files:
+            verdict = patient.check(one.path)
+            if not verdict.valid:
+                text = f"{one.path}: {verdict.message}"
+                yield Finding("warning", verdict.code, text, "Replace or remove it.")
+            if one.version is not None and not is_pep440(one.version):
+                text = f"{one.path}: {one.version} is no PEP 440 version; see `director avail` for its place."
+                yield Finding("warning", "version", text, "Give it a version that PEP 440 orders.")
+
+
+def _pins(store: Store) -> Iterator[Finding]:
+    for pin in Pins(store.state).read().values():
+        try:
+            pinned_file(store, pin)
+        except DirectorError as problem:
+            yield Finding("error", problem.code, problem.message, problem.hint)
+
+
+def _clock(store: Store) -> Iterator[Finding]:
+    now = time.time()
+    if datetime.fromtimestamp(now, UTC).year < 2025:
+        text = f"The clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}."
+        yield Finding("error", "clock", text, "Set it; date versions and logs depend on it.")
+    for path in sorted(store.directory.iterdir()):
+        if path.is_file() and path.stat().st_mtime > now + CLOCK_SLACK:
+            text = f"{path} is from the future: the clock here or where it was made is wrong."
+            yield Finding("warning", "clock", text, "Compare both clocks.")
+
+
+def _stale(store: Store) -> Iterator[Finding]:
+    before = time.time() - STALE_AFTER
+    left = [p for p in store.directory.glob(".*.tls.*") if p.is_file()]
+    unpacked = store.state / "unpacked"
+    if unpacked.is_dir():
+        for path in unpacked.iterdir():
+            if path.is_dir() and path.suffix != ".errors" and not (path / COMPLETE).is_file():
+                left.append(path)
+    for path in sorted(left):
+        if path.stat().st_mtime < before:
+            text = f"{path} was left by a write that was interrupted."
+            yield Finding("warning", "stale", text, "Remove it.")
+
+
+def _units(directory: Path) -> Iterator[Finding]:
+    """Boot units that start a director with another Python or directory than this one's."""
+    for place in UNITS:
+        for path in sorted(place.glob("*thespian*")) if place.is_dir() else []:
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            if "director" not in text or str(directory) not in text:
+                continue
+            if "thespian.director" in text and "-m director" not in text:
+                told = f"{path} starts Thespian's own director for {directory}."
+                yield Finding("warning", "unit-drift", told, "`director bootstart` writes ours.")
+            elif sys.executable not in text and "director" in text:
+                told = f"{path} starts another Python than {sys.executable}."
+                yield Finding("warning", "unit-drift", told, "`director bootstart` writes it anew.")

@@ -1,0 +1,106 @@
+"""What a load means: which file, and which TLI.
+
+What lives here: pins, the signed TLI and the operator's own, the variables it was evaluated with. What does not: the
+load itself (`director.control` asks the Director for it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from director.errors import DirectorError, NotFound
+from director.history import Pin
+from director.settings.tli import Tli, parse_tli, tli_from_definition
+from director.store import Available, Store
+from director.tls.verify import Verdict
+
+
+def choose(store: Store, target: str, pins: Mapping[str, Pin]) -> Available:
+    """The file that ``load TARGET`` means: of a pinned group only the pinned one.
+
+    Raises:
+        NotFound: there is none. DirectorError: code ``pinned``, for another file of a pinned group.
+    """
+    chosen = store.find(target)
+    pin = pins.get(chosen.group)
+    if pin is None or chosen.path.name == pin.file:
+        return chosen
+    if target.endswith(".tls"):
+        raise DirectorError(
+            f"The group {chosen.group} is pinned to {pin.file}.",
+            hint=f"`director unpin {chosen.group}` first.",
+            code="pinned",
+        )
+    return pinned_file(store, pin)
+
+
+def newest(store: Store, group: str, pins: Mapping[str, Pin]) -> Available:
+    """The file of a group that refresh wants to be active."""
+    pin = pins.get(group)
+    return pinned_file(store, pin) if pin else store.available()[group][0]
+
+
+def pinned_file(store: Store, pin: Pin) -> Available:
+    """The file that a pin names.
+
+    Raises:
+        NotFound: it is not there any more.
+    """
+    path = store.directory / pin.file
+    if not path.is_file():
+        raise NotFound(
+            f"The group {pin.group} is pinned to {pin.file}, which is not in {store.directory}.",
+            hint=f"Place it there, or `director unpin {pin.group}`.",
+            code="pinned-missing",
+        )
+    return Available(path, pin.group, pin.version)
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Finds the TLI that counts for a file: the signed one, unless the operator wrote one of their own.
+
+    Args:
+        store: of the director directory.
+        environ: what expressions see.
+        check: the verdict on a file, as the Source Authority would give it.
+    """
+
+    store: Store
+    environ: Mapping[str, str]
+    check: Callable[[Path], Verdict]
+
+    def of(self, chosen: Available, verdict: Verdict) -> tuple[Tli, list[str]]:
+        """The TLI, and what the operator should know about it.
+
+        Raises:
+            SettingsError: it does not read.
+        """
+        signed = verdict.tli
+        override = self.store.override(chosen.group)
+        own = override.read_text(encoding="utf-8") if override else None
+        if own is not None and own != signed and not self._is_copy(chosen, own):
+            tli = parse_tli(own, name=str(override), environ=self.environ)
+            told = [] if signed is None else [f"{override} replaces the signed TLI."]
+            return tli, told
+        if signed is None:
+            return tli_from_definition({"Actors": {}}), []
+        return parse_tli(signed, name=f"{chosen.path}!group.tli", environ=self.environ), []
+
+    def _is_copy(self, chosen: Available, text: str) -> bool:
+        """Whether a GROUP.tli is just the signed one of another version that lies beside it."""
+        others = self.store.available().get(chosen.group, [])
+        return any(self.check(one.path).tli == text for one in others if one.path != chosen.path)
+
+
+def differing(tli: Tli, theirs: Mapping[str, str] | None) -> list[str]:
+    """A line for each variable that the TLI used and that is another in the actor system."""
+    if theirs is None:
+        return []
+    return [
+        f"the TLI was read with {name}={value!r}, but the actor system has {theirs.get(name)!r}."
+        for name, value in sorted(tli.variables.items())
+        if theirs.get(name) != value
+    ]

@@ -1,0 +1,121 @@
+"""How a running system is, as typed values: what ``director status`` shows and `DirectorControl.status` returns.
+
+What lives here: the model, made of the Director's Status reply. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ActorStatus:
+    """A role actor; ``state`` is one of `director.actors.answers.state_of`, ``address`` text or None."""
+
+    actor_class: str
+    role: str | None
+    address: str | None
+    state: str
+    deaths: int
+    started: datetime | None
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """A loaded version of a group; ``drain`` in seconds."""
+
+    source_hash: str
+    version: str | None
+    file: str
+    state: str
+    tentative: bool
+    drain: float
+    actors: tuple[ActorStatus, ...]
+
+
+@dataclass(frozen=True)
+class FailureStatus:
+    """What went wrong last, with the actor's own traceback where it left one."""
+
+    version: str | None
+    file: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GroupStatus:
+    """A group; ``active`` and ``loading`` are source hashes, ``pinned`` a file name."""
+
+    name: str
+    active: str | None
+    loading: str | None
+    pinned: str | None
+    failure: FailureStatus | None
+    versions: tuple[VersionStatus, ...]
+
+    @property
+    def well(self) -> bool:
+        """A version is active and all its actors serve."""
+        actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
+        return self.active is not None and all(
+            a.state in {"serving", "starting", "moving"} for a in actors
+        )
+
+
+@dataclass(frozen=True)
+class Status:
+    """A running actor system; ``blocked`` maps global names that give no actor any more to the reason."""
+
+    directory: str
+    state: str
+    admin_port: int
+    system_base: str
+    director_pid: int
+    protocol: int
+    package_version: str
+    started: datetime
+    processes: tuple[int, ...]
+    blocked: dict[str, str]
+    groups: tuple[GroupStatus, ...]
+
+
+def group_status(name: str, told: Mapping[str, Any]) -> GroupStatus:
+    """One group of a Status reply."""
+    failure = told["Failure"]
+    return GroupStatus(
+        name,
+        told["Active"],
+        told["Loading"],
+        told["Pinned"],
+        FailureStatus(failure["Version"], failure["File"], failure["Code"], failure["Text"])
+        if failure
+        else None,
+        tuple(_version(version) for version in told["Versions"]),
+    )
+
+
+def _version(told: Mapping[str, Any]) -> VersionStatus:
+    actors = tuple(
+        ActorStatus(
+            actor["ActorClass"],
+            actor["Role"],
+            None if actor["ActorAddress"] is None else str(actor["ActorAddress"]),
+            actor["State"],
+            actor["Deaths"],
+            actor["StartTime"],
+        )
+        for actor in told["Actors"]
+    )
+    return VersionStatus(
+        told["SourceHash"],
+        told["Version"],
+        told["File"],
+        told["State"],
+        told["Tentative"],
+        told["Drain"],
+        actors,
+    )

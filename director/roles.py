@@ -1,0 +1,178 @@
+"""Handles that follow a role over upgrades: one for clients outside, one for actors of other groups.
+
+What lives here: finding the actor that has a role *now*. What does not: who that is (the Director knows).
+
+A client outside asks the Director before each message. That is one more round trip, and needs no agreement on time: a
+cached address would go on naming a retired version until news of the switch has arrived, and Thespian hands news and
+answers to a client outside through the same `listen`, so that an `ask` could get the one in place of the other. Inside
+an actor each message arrives by itself, so there `Roles` keeps a standing `Watch`. In both cases a role that is just
+passing on makes the sender wait, and the Director tells so a moment before the old actor is told to stop: what is on
+its way arrives.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from director.connection import Connection
+from director.errors import DirectorError, NotFound
+
+#: Seconds between two questions for a role that is just passing on.
+PAUSE = 0.05
+#: Codes of RetrieveRole that mean: ask again in a moment.
+PASSING = {"moving", "restarting"}
+
+
+@dataclass(frozen=True)
+class Role:
+    """The active actor of a role, as it was found; `ask` and `tell` follow it to later versions.
+
+    ``address`` is that of the moment: after an upgrade it is the old version's.
+    """
+
+    group: str
+    role: str
+    actor_class: str
+    source_hash: str
+    address: Any
+    started: datetime
+    connection: Connection = field(repr=False, compare=False)
+
+    def ask(self, message: Any, timeout: float = 10.0) -> Any:
+        """Send a message to the role's present actor and return its answer.
+
+        Args:
+            message: of builtin types (guide 3.3).
+            timeout: seconds, for finding the actor and its answer together.
+
+        Raises:
+            DirectorError: code ``no-answer``. The question may still be answered later; that answer is never taken
+                for another question's.
+            NotFound: the role is gone.
+        """
+        deadline = time.monotonic() + timeout
+        address = self._now(deadline)
+        left = max(deadline - time.monotonic(), 0.01)
+        answer = self.connection.system.ask(address, message, timedelta(seconds=left))
+        if answer is None:
+            self.connection.close()  # a late answer goes to an address that nobody listens at
+            raise DirectorError(
+                f"The role {self.role} of {self.group} gave no answer within {timeout:g} s.",
+                hint="`director status` shows how it is.",
+                code="no-answer",
+            )
+        return answer
+
+    def tell(self, message: Any, timeout: float = 10.0) -> None:
+        """Send a message to the role's present actor; no answer is awaited.
+
+        Args:
+            timeout: seconds for finding the actor.
+        """
+        self.connection.system.tell(self._now(time.monotonic() + timeout), message)
+
+    def _now(self, deadline: float) -> Any:
+        while True:
+            found = retrieve(self.connection, self.role, self.group)
+            if found["Success"]:
+                return found["ActorAddress"]
+            if found.get("Code") not in PASSING or time.monotonic() + PAUSE > deadline:
+                raise NotFound(
+                    f"{found.get('Message', 'no such role')}.",
+                    hint="`director status` shows why.",
+                    code=str(found.get("Code", "no-role")),
+                )
+            time.sleep(PAUSE)
+
+
+def retrieve(connection: Connection, role: str, group: str | None) -> dict[str, Any]:
+    """RetrieveRole's reply."""
+    request = {"DirectorOp": "RetrieveRole", "Role": role, "Group": group}
+    return connection.ask(request, "RoleAddress")
+
+
+def find_role(connection: Connection, role: str, group: str | None) -> Role | None:
+    """The handle of a role that some active version has, or None.
+
+    One that is just passing on is waited for, a moment.
+    """
+    deadline = time.monotonic() + 15.0
+    while True:
+        told = retrieve(connection, role, group)
+        if told["Success"]:
+            return Role(
+                told["Group"],
+                told["Role"],
+                told["ActorClass"],
+                told["SourceHash"],
+                told["ActorAddress"],
+                told["StartTime"],
+                connection,
+            )
+        if told.get("Code") not in PASSING or time.monotonic() > deadline:
+            return None
+        time.sleep(PAUSE)
+
+
+class Roles:
+    """For an actor: sends to whoever has a role now, and keeps what is sent while a role passes on.
+
+    In the actor::
+
+        def receiveMessage(self, message, sender):
+            self.roles = self.roles or Roles(self)
+            if self.roles.hears(message):
+                return
+            self.roles.send("MainFoo", {"ask": "report"})
+
+    Args:
+        actor: the actor that sends.
+        limit: so many messages are kept for one role; the oldest is dropped beyond.
+    """
+
+    def __init__(self, actor: Any, limit: int = 1000) -> None:
+        self.actor = actor
+        self.limit = limit
+        self.addresses: dict[str, dict[str, Any]] = {}
+        self.kept: defaultdict[tuple[str, str | None], list[Any]] = defaultdict(list)
+        director = actor.createActor("director.Director", globalName="Director")
+        actor.send(director, {"DirectorOp": "Watch"})
+
+    def send(self, role: str, message: Any, group: str | None = None) -> None:
+        """Send to the role's present actor, or as soon as it has one."""
+        address = self._address(role, group)
+        if address is not None:
+            self.actor.send(address, message)
+            return
+        kept = self.kept[role, group]
+        kept.append(message)
+        del kept[: -self.limit]
+
+    def hears(self, message: Any) -> bool:
+        """Take the Director's news; True when the message was one, and so is done with."""
+        kind = message.get("DirectorResponse") if isinstance(message, dict) else None
+        if kind == "Watching":
+            self.addresses = {name: _serving(told) for name, told in message["Groups"].items()}
+        elif kind == "Update":
+            self.addresses[message["Group"]] = _serving(message)
+        else:
+            return False
+        for (role, group), kept in self.kept.items():
+            address = self._address(role, group)
+            while kept and address is not None:
+                self.actor.send(address, kept.pop(0))
+        return True
+
+    def _address(self, role: str, group: str | None) -> Any:
+        for name in sorted(self.addresses):
+            if group in (None, name) and self.addresses[name].get(role) is not None:
+                return self.addresses[name][role]
+        return None
+
+
+def _serving(update: dict[str, Any]) -> dict[str, Any]:
+    return {role: told["ActorAddress"] for role, told in update["Roles"].items()}
