@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from director.actors.director import Director
-    from director.control import DirectorControl
+    from director.commands import DirectorControl
     from director.errors import DirectorError
+    from director.logfilter import ActorAddressLogFilter
+    from director.roles import Roles
 
-__all__ = ["Director", "DirectorControl", "DirectorError", "__version__"]
+__all__ = [
+    "ActorAddressLogFilter",
+    "Director",
+    "DirectorControl",
+    "DirectorError",
+    "Roles",
+    "__version__",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActorAddressLogFilter": "director.logfilter",
     "Director": "director.actors.director",
-    "DirectorControl": "director.control",
+    "DirectorControl": "director.commands",
     "DirectorError": "director.errors",
+    "Roles": "director.roles",
 }
 
 

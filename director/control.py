@@ -31,6 +31,7 @@ from director.errors import (
 )
 from director.files import create_files
 from director.history import Event, History, Pin, Pins
+from director.logs import log_files, read_tail, select
 from director.report import Status, group_status
 from director.roles import Role, find_role
 from director.settings.config import Config, director_directory, read_config, state_directory
@@ -568,6 +569,29 @@ class DirectorControl:
             told["Blocked"],
             tuple(group_status(name, one) for name, one in told["Groups"].items()),
         )
+
+    def logs(self, group: str) -> list[str]:
+        """The log lines of a group's actors, past ones too, oldest first; of a system that ended likewise.
+
+        Raises:
+            NotFound: nothing was ever heard of such a group.
+        """
+        addresses: list[str] = []
+        if self.running():
+            for one in self.status(group).groups:
+                actors = (actor for version in one.versions for actor in version.actors)
+                addresses += [actor.address for actor in actors if actor.address]
+        lines: list[str] = []
+        for path in log_files(self.config.logging):
+            lines += read_tail(path)
+        found = list(select(lines, group, addresses))
+        if not found and not self.history(group) and group not in self.store.available():
+            known = sorted({event.group for event in self.history()} | set(self.store.available()))
+            raise NotFound(
+                f"Nothing was ever loaded of a group {group!r} here.",
+                hint=f"Known are: {', '.join(known) or 'none'}.",
+            )
+        return found
 
     def doctor(self) -> list[Finding]:
         """What is wrong here, or might be, each with its remedy; nothing is changed or started."""

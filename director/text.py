@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from director.doctor import Finding
+from director.history import Event
+from director.report import GroupStatus, Status
 
 
 def listing(groups: Mapping[str, Any]) -> Iterator[str]:
@@ -25,3 +30,52 @@ def listing(groups: Mapping[str, Any]) -> Iterator[str]:
                 if actor["StartTime"]:
                     since = f"  (since {actor['StartTime']:%Y-%m-%d %H:%M:%S})"
                 yield f"      {where} -- {actor['ActorClass']}{role}{since}"
+
+
+def status(told: Status) -> Iterator[str]:
+    """The lines of ``director status``."""
+    yield f"Actor system at admin port {told.admin_port} ({told.system_base}), {len(told.processes)} processes"
+    since = f"{told.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    yield f"Director {told.package_version}, process {told.director_pid}, since {since}"
+    for name, why in told.blocked.items():
+        yield f"BLOCKED {name!r}: {why}"
+    for group in told.groups:
+        yield from _group(group)
+    if not told.groups:
+        yield "No source is loaded."
+
+
+def _group(group: GroupStatus) -> Iterator[str]:
+    pinned = f", pinned to {group.pinned}" if group.pinned else ""
+    word = "ok" if group.well else "NOT WELL"
+    yield f"{group.name}: {word}{pinned}"
+    for version in group.versions:
+        tentative = ", tentative" if version.tentative else ""
+        yield f"  {version.version or 'no version'}  {version.state}{tentative}  {version.source_hash}"
+        for actor in version.actors:
+            deaths = f", died {actor.deaths} times" if actor.deaths else ""
+            role = actor.role or "-"
+            yield f"    {role}: {actor.actor_class} {actor.state}{deaths} {actor.address or ''}".rstrip()
+    if group.failure:
+        yield f"  last failure ({group.failure.code}), {group.failure.file}:"
+        yield from (f"    {line}" for line in group.failure.text.splitlines())
+
+
+def history(events: Iterable[Event]) -> Iterator[str]:
+    """The lines of ``director history``: of each text the first line."""
+    for event in events:
+        first = event.text.splitlines()[0] if event.text else ""
+        yield f"{event.time}  {event.group} {event.version or '-'}  {event.event}  {first}".rstrip()
+
+
+def findings(found: Iterable[Finding]) -> Iterator[str]:
+    """The lines of ``director doctor``."""
+    for finding in found:
+        yield f"{finding.level}: {finding.code}: {finding.text}"
+        yield f"  → {finding.remedy}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What was probably meant, as a hint; "" where nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""

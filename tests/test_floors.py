@@ -14,15 +14,16 @@ FLOORS = [
     {"director.tls"},
     {"director.settings"},
     {"director.audit", "director.cache", "director.marks", "director.store", "director.system"},
-    {"director.history"},
+    {"director.history", "director.logs"},
     {"director.trust"},
     {"director.actors"},
     {"director.connection", "director.roles", "director.report", "director.loading"},
     {"director.doctor"},
-    {"director.control", "director.text"},
+    {"director.control", "director.documents", "director.tables", "director.text"},
     {"director.boot"},
     {"director.demo"},
     {"director.cli"},
+    {"director.commands"},
 ]
 #: Entry points and the package's front door may reach any floor, but only when asked (lazily).
 FRONT_DOORS = {"director", "director.__main__"}

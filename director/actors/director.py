@@ -44,6 +44,7 @@ from director.actors.messages import (
 from director.actors.words import last_words
 from director.errors import DirectorError
 from director.history import Event, History, Pin, Pins, undo_target
+from director.logs import MET
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
 from director.tls.naming import file_name, split_file_name
@@ -289,6 +290,10 @@ class Director(ActorTypeDispatcher):
         actor_id = self.actors.id_of(sender)
         if actor_id:
             source_hash = getattr(message, "sourceHash", None)
+            found = self.groups.find(actor_id)
+            if found and not found[1].ready:  # `director logs` knows its lines by this
+                names = {"group": found[0].group, "class_name": found[1].spec.class_name}
+                log.info("%s", MET.format(address=sender, **names))
             self._perform(self.groups.actor_ready(actor_id, source_hash, time.monotonic()))
 
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: Any) -> None:

@@ -1,44 +1,46 @@
 """The command line: words in, one method of DirectorControl each, lines out. No logic of its own.
 
 What lives here: the guide's grammar, and how errors become a sentence and an exit status. Results go to stdout,
-everything else to stderr; exit codes are those of `director.errors`. The commands are in `about`, `files`, `running`.
+everything else to stderr; exit codes are those of `director.errors`. The commands are in `about`, `files`, `running`,
+`groups`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
 from director import __version__
-from director.cli import about, files, running
+from director.cli import about, files, groups, running
 from director.cli.gensrc import gensrc
 from director.cli.shared import tell
-from director.errors import DirectorError
+from director.control import DirectorControl
+from director.errors import DirectorError, NotFound, UsageError
+from director.text import nearest
 
 
 class Grammar(click.Group):
     """The guide's grammar: ``verbose`` and ``help`` count as the first word (guide 2.1)."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command; errors made on purpose become a sentence and their exit status."""
-        try:
-            return super().main(*args, **kwargs)
-        except DirectorError as problem:
-            tell(f"director: {problem.message}")
-            if problem.hint:
-                tell(f"  {problem.hint}")
-            sys.exit(problem.exit_status)
-        except OSError as problem:
-            if isinstance(problem, BrokenPipeError):
-                # The reader of our output went away; nothing more can be told.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                sys.exit(1)
-            name = f"{problem.filename}: " if problem.filename else ""
-            tell(f"director: {name}{problem.strerror or problem}.")
-            sys.exit(4 if isinstance(problem, FileNotFoundError) else 1)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take ``verbose`` off, here and not in `main`, so that shell completion sees it too."""
+        if args[:1] == ["verbose"]:
+            ctx.obj = {**(ctx.obj or {}), "verbose": True}
+            args = args[1:]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; say which one was probably meant."""
+        if args and self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            hint = nearest(args[0], self.list_commands(ctx)) or "`director help` lists them all."
+            raise UsageError(f"There is no command {args[0]!r}.", hint=hint)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they are written here, which is the order in which they are used."""
@@ -55,7 +57,9 @@ class Grammar(click.Group):
 def cli(ctx: click.Context) -> None:
     """Ship, sign and hot-load Thespian actor applications.
 
-    `director verbose COMMAND …` tells each step on stderr; `director help COMMAND` explains one command.
+    `director verbose COMMAND …` tells each step on stderr; `director help COMMAND` explains one command. Exit status:
+    0 done, 1 failed, 2 wrong usage, 3 no actor system runs, 4 not found, 6 damaged, 7 not validated, 8 settings do
+    not read.
     """
     if ctx.invoked_subcommand is None:
         about.show_help(None, ctx)
@@ -75,14 +79,73 @@ for _command in (
     running.refresh,
     running.list_command,
     running.unload,
+    groups.status,
+    groups.logs,
+    groups.history,
+    running.undo,
+    groups.pin,
+    groups.unpin,
+    groups.doctor,
+    about.completion,
     about.demo,
 ):
     cli.add_command(_command)
 
 
+def run(words: Sequence[str], control: DirectorControl | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        words: as typed after ``director``.
+        control: used instead of one of the environment's director directory.
+    """
+    as_json = "--json" in words
+    try:
+        done = cli.main(
+            list(words), prog_name="director", obj={"control": control}, standalone_mode=False
+        )
+        return done if isinstance(done, int) else 0
+    except DirectorError as problem:
+        _complain(problem, as_json)
+        return problem.exit_status
+    except click.ClickException as problem:
+        if not as_json:
+            problem.show()
+        else:
+            _complain(UsageError(problem.format_message()), as_json)
+        return problem.exit_code
+    except click.Abort:
+        tell("director: interrupted")
+        return 1
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            # The reader of our output went away; nothing more can be told.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        name = f"{problem.filename}: " if problem.filename else ""
+        text = f"{name}{problem.strerror or problem}."
+        if isinstance(problem, FileNotFoundError):
+            told: DirectorError = NotFound(text)
+        else:
+            told = DirectorError(text, code="os-error")
+        _complain(told, as_json)
+        return told.exit_status
+
+
+def _complain(problem: DirectorError, as_json: bool) -> None:
+    if as_json:
+        from director.documents import error, to_json
+
+        click.echo(to_json(error(problem)))
+        return
+    tell(f"director: {problem.message}")
+    if problem.hint:
+        tell(f"  {problem.hint}")
+
+
 def main() -> NoReturn:
     """The console script."""
-    words = sys.argv[1:]
-    verbose = words[:1] == ["verbose"]
-    cli.main(args=words[1:] if verbose else words, prog_name="director", obj={"verbose": verbose})
-    sys.exit(0)
+    sys.exit(run(sys.argv[1:]))
+
+
+__all__: list[Any] = ["cli", "main", "run"]

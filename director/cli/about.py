@@ -1,12 +1,15 @@
-"""Commands about the director itself: help, config, demo."""
+"""Commands about the director itself: help, config, completion, demo."""
 
 from __future__ import annotations
 
 import click
 
-from director.cli.shared import control_of, tell
+from director import documents
+from director.cli.shared import control_of, json_option, show, tell
 from director.control import DirectorControl
 from director.errors import NotFound, SettingsError
+from director.settings.config import SETTINGS
+from director.text import nearest
 
 
 def show_help(command: str | None, ctx: click.Context) -> None:
@@ -14,19 +17,32 @@ def show_help(command: str | None, ctx: click.Context) -> None:
     root = ctx.find_root()
     if command is None:
         click.echo(root.get_help())
-        control = DirectorControl()
-        click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {control.directory}.")
-        try:
-            for setting in control.config.settings:
-                click.echo(f"  {setting.name:18} {setting.value!r}  ({setting.source})")
-        except SettingsError as problem:
-            click.echo(f"  settings do not read: {problem}")
+        _show_settings()
         return
     assert isinstance(root.command, click.Group)  # noqa: S101 - the command line's own root
     found = root.command.get_command(root, command)
     if found is None:
-        raise NotFound(f"There is no command {command!r}.", hint="`director help` lists them all.")
+        hint = nearest(command, root.command.list_commands(root))
+        hint = hint or "`director help` lists them all."
+        raise NotFound(f"There is no command {command!r}.", hint=hint)
     click.echo(found.get_help(click.Context(found, info_name=command, parent=root)))
+
+
+def _show_settings() -> None:
+    control = DirectorControl()
+    click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {control.directory}. Settings there, one file each:\n")
+    try:
+        present = {setting.name: setting for setting in control.config.settings}
+    except SettingsError as problem:
+        present = {}
+        click.echo(f"  settings do not read: {problem}\n")
+    for name, (meaning, default) in SETTINGS.items():
+        click.echo(f"  {name + '.cfg':16} {meaning}")
+        now = ""
+        if name in present:
+            set_there = present[name].source != "default"
+            now = f"; now {present[name].value!r}" if set_there else "; not set"
+        click.echo(f"  {'':16} default {default or 'none'}{now}")
 
 
 @click.command("help")
@@ -38,25 +54,45 @@ def help_command(ctx: click.Context, command: str | None) -> None:
 
 
 @click.command()
+@json_option
 @click.pass_context
-def config(ctx: click.Context) -> None:
+def config(ctx: click.Context, as_json: bool) -> None:
     """Show each setting, its value and where it came from."""
     control = control_of(ctx)
     settings = control.config
-    click.echo(f"   Sources location: {control.directory}")
-    click.echo(f"     State location: {control.state}")
-    click.echo(f"        System Base: {settings.system_base}")
+    lines = [
+        f"   Sources location: {control.directory}",
+        f"     State location: {control.state}",
+        f"        System Base: {settings.system_base}",
+    ]
     if settings.old_system_base:
-        click.echo(f"    OLD System Base: {settings.old_system_base}")
-    click.echo(f"         Admin Port: {settings.admin_port}")
-    click.echo(f"  Logging directory: {settings.log_directory}")
+        lines.append(f"    OLD System Base: {settings.old_system_base}")
+    lines.append(f"         Admin Port: {settings.admin_port}")
+    lines.append(f"  Logging directory: {settings.log_directory}")
     if settings.convention_leader:
-        click.echo(f"  Convention Leader: {settings.convention_leader}")
-    click.echo(f" Other Capabilities: {settings.capabilities}")
+        lines.append(f"  Convention Leader: {settings.convention_leader}")
+    lines.append(f" Other Capabilities: {settings.capabilities}")
     for setting in settings.settings:
-        click.echo(f"   {setting.name:18} from {setting.source}")
+        lines.append(f"   {setting.name:18} {setting.value!r}, from {setting.source}")
+    show(as_json, lambda: documents.config(control.directory, control.state, settings), lines)
     for problem in settings.problems:
         tell(f"director: {problem}")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes SHELL complete commands, groups and files.
+
+    For bash: `eval "$(director completion bash)"` in ~/.bashrc.
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - the choices are those that click has
+    root = ctx.find_root().command
+    click.echo(found(root, {}, "director", "_DIRECTOR_COMPLETE").source())
 
 
 @click.command()

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from director.cli.shared import control_of
+from director import documents
+from director.cli.shared import control_of, json_option, show
 from director.errors import NotFound
 
 
@@ -41,15 +42,17 @@ def keygen(ctx: click.Context, name: str, kind: str, bits: int, passphrase: bool
 
 
 @click.command()
+@json_option
 @click.pass_context
-def avail(ctx: click.Context) -> None:
+def avail(ctx: click.Context, as_json: bool) -> None:
     """List the loadable files of each group with their hashes, newest first."""
     control = control_of(ctx)
     groups = control.avail()
-    click.echo(f"THESPIAN_DIRECTOR_DIR={control.directory}")
+    lines = [f"THESPIAN_DIRECTOR_DIR={control.directory}"]
     for group, files in groups.items():
-        lines = [f"{one.path}    {digest}" for one, digest in files]
-        click.echo(f"{group}: " + ("\n" + " " * len(group) + "+ ").join(lines))
+        told = [f"{one.path}    {digest}" for one, digest in files]
+        lines.append(f"{group}: " + ("\n" + " " * len(group) + "+ ").join(told))
+    show(as_json, lambda: documents.avail(control.directory, groups), lines)
 
 
 @click.command()

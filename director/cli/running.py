@@ -3,99 +3,155 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import click
 
-from director.cli.shared import control_of, tell
-from director.control import DirectorControl, Loaded
+from director import documents
+from director.cli.shared import control_of, json_option, known_groups, progress, show, tell
+from director.control import DirectorControl, Loaded, Refreshed
 from director.errors import NotFound
-from director.text import listing
+from director.text import listing, nearest
 
 
 @click.command()
 @click.argument("wait", required=False, type=click.Choice(["wait"]))
+@json_option
 @click.pass_context
-def start(ctx: click.Context, wait: str | None) -> None:
-    """Start the actor system and load every group's newest version; `wait` stays until it ends."""
+def start(ctx: click.Context, wait: str | None, as_json: bool) -> None:
+    """Start the actor system and load every group's newest version; `wait` stays until it ends.
+
+    Where one runs, it is left as it is and nothing is loaded.
+    """
     control = control_of(ctx)
-    started = control.start()
-    tell("started" if started else "already running")
-    failed = _refresh(control)
+    with progress("starting"):
+        started = control.start()
+    if not started:
+        tell("already running")
+    failed = _refresh(control, as_json, "start") if started else _nothing(as_json)
     if wait and not failed:
         while control.running():
             time.sleep(1)
     ctx.exit(1 if failed else 0)
 
 
+def _nothing(as_json: bool) -> bool:
+    show(as_json, lambda: documents.loaded([], "start"), [])
+    return False
+
+
 @click.command()
+@json_option
 @click.pass_context
-def shutdown(ctx: click.Context) -> None:
+def shutdown(ctx: click.Context, as_json: bool) -> None:
     """Stop the actor system; every actor is asked to exit first."""
-    killed = control_of(ctx).shutdown()
+    with progress("stopping"):
+        killed = control_of(ctx).shutdown()
     for pid in killed:
         tell(f"director: process {pid} did not end by itself and was killed")
-    click.echo("Shutdown completed")
+    show(as_json, lambda: documents.done("shutdown", killed=killed), ["Shutdown completed"])
 
 
-def _report(loaded: Loaded) -> None:
+def report(loaded: Loaded) -> list[str]:
+    """The line about one group."""
     if loaded.changed:
-        click.echo(f'Loaded "{loaded.group}" {loaded.path}: {loaded.source_hash}')
-    else:
-        click.echo(f'"{loaded.group}" is up to date: {loaded.path}')
+        return [f'Loaded "{loaded.group}" {loaded.path}: {loaded.source_hash}']
+    return [f'"{loaded.group}" is up to date: {loaded.path}']
+
+
+def _show(loaded: Loaded, as_json: bool, command: str) -> None:
     for warning in loaded.warnings:
         tell(f"director: warning: {warning}")
+    told = [(loaded.group, loaded, None)]
+    show(as_json, lambda: documents.loaded(told, command), report(loaded))
 
 
 @click.command()
-@click.argument("group_or_file")
+@click.argument("file", metavar="GROUP_OR_FILE", shell_complete=known_groups)
+@click.option("--settle", type=click.FloatRange(0, 3600), metavar="SECONDS")
 @click.option(
     "--allow-downgrade",
     is_flag=True,
     help="Take a file that is new to this host although it has seen a higher version.",
 )
+@json_option
 @click.pass_context
-def load(ctx: click.Context, group_or_file: str, allow_downgrade: bool) -> None:
+def load(
+    ctx: click.Context, file: str, settle: float | None, allow_downgrade: bool, as_json: bool
+) -> None:
     """Load GROUP, GROUP.tli, GROUP-VERSION.tls or a path; done when that version is active.
 
-    The actor system is started where none runs. A named file, even an older one, is the one loaded.
+    The actor system is started where none runs. A named file, even an older one, is the one loaded. When the new
+    version's actors do not start, the command fails with their own error and what ran before serves on.
+    --settle waits so many seconds more; an actor that dies in them brings the version before back.
     """
-    _report(control_of(ctx).load(group_or_file, allow_downgrade=allow_downgrade))
+    with progress(f"loading {file}"):
+        loaded = control_of(ctx).load(file, settle=settle, allow_downgrade=allow_downgrade)
+    _show(loaded, as_json, "load")
 
 
-def _refresh(control: DirectorControl) -> bool:
-    failed = False
-    for result in control.refresh():
-        if result.loaded:
-            _report(result.loaded)
-        elif result.error:
-            failed = True
+def _refresh(control: DirectorControl, as_json: bool, command: str) -> bool:
+    with progress("loading"):
+        results: Sequence[Refreshed] = control.refresh()
+    for result in results:
+        for warning in result.loaded.warnings if result.loaded else ():
+            tell(f"director: warning: {result.group}: {warning}")
+        if result.error:
             tell(f'director: "{result.group}": {result.error}')
-    return failed
+    told = [(result.group, result.loaded, result.error) for result in results]
+    lines = [line for result in results if result.loaded for line in report(result.loaded)]
+    show(as_json, lambda: documents.loaded(told, command), lines)
+    return any(result.error for result in results)
 
 
 @click.command()
+@json_option
 @click.pass_context
-def refresh(ctx: click.Context) -> None:
-    """Load the newest version of every group; what is up to date stays as it is."""
-    ctx.exit(1 if _refresh(control_of(ctx)) else 0)
+def refresh(ctx: click.Context, as_json: bool) -> None:
+    """Load the newest version of every group; what is up to date stays as it is.
+
+    The actor system is started where none runs. Of a pinned group the pinned version is meant. One group that
+    fails stops no other; the exit status is 1 then.
+    """
+    ctx.exit(1 if _refresh(control_of(ctx), as_json, "refresh") else 0)
+
+
+@click.command()
+@click.argument("group", shell_complete=known_groups)
+@json_option
+@click.pass_context
+def undo(ctx: click.Context, group: str, as_json: bool) -> None:
+    """Make the version of GROUP active that was so before the present one, and pin the group to it.
+
+    `director unpin GROUP` lets `refresh` load newer ones again. A second undo goes back one more.
+    """
+    with progress(f"going back with {group}"):
+        loaded = control_of(ctx).undo(group)
+    _show(loaded, as_json, "undo")
+    tell(f"director: {group} is pinned to {loaded.path.name}; `director unpin {group}` ends that")
 
 
 @click.command("list")
-@click.argument("group", required=False)
+@click.argument("group", required=False, shell_complete=known_groups)
+@json_option
 @click.pass_context
-def list_command(ctx: click.Context, group: str | None) -> None:
+def list_command(ctx: click.Context, group: str | None, as_json: bool) -> None:
     """List the loaded sources and their actors, of all groups or of GROUP."""
-    groups = control_of(ctx).loaded(group)
+    control = control_of(ctx)
+    groups = control.loaded()
     if group and group not in groups:
-        raise NotFound(f"No source of a group {group!r} is loaded.")
-    for line in listing(groups):
-        click.echo(line)
+        hint = nearest(group, groups) or "`director list` shows what is."
+        raise NotFound(f"No source of a group {group!r} is loaded.", hint=hint)
+    wanted = {name: told for name, told in groups.items() if group in (None, "", name)}
+    show(as_json, lambda: documents.listing(wanted), listing(wanted))
 
 
 @click.command()
 @click.argument("source_hash")
+@json_option
 @click.pass_context
-def unload(ctx: click.Context, source_hash: str) -> None:
+def unload(ctx: click.Context, source_hash: str, as_json: bool) -> None:
     """Unload the source with this hash; its actors end, an older loaded version takes over."""
     control_of(ctx).unload(source_hash)
-    click.echo(f"Unloaded {source_hash}")
+    told = {"source_hash": source_hash}
+    show(as_json, lambda: documents.done("unload", **told), [f"Unloaded {source_hash}"])

@@ -1,6 +1,12 @@
-"""What every command of the command line uses: where messages go, and the DirectorControl of this call."""
+"""What every command of the command line uses: where messages go, ``--json``, the DirectorControl of this call."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import click
 
@@ -19,6 +25,53 @@ def warn(line: str) -> None:
 
 def control_of(ctx: click.Context) -> DirectorControl:
     """The DirectorControl of this call; it is closed when the command ends."""
-    verbose = (ctx.find_root().obj or {}).get("verbose", False)
+    told = ctx.find_root().obj or {}
+    given: DirectorControl | None = told.get("control")
+    if given is not None:  # `director.commands` calls on behalf of a program
+        return given
+    verbose = told.get("verbose", False)
     control = DirectorControl(say=tell, warn=warn) if verbose else DirectorControl(warn=warn)
     return ctx.with_resource(control)
+
+
+#: The option that every reading command takes.
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, errors too."
+)
+
+
+def show(as_json: bool, document: Callable[[], dict[str, Any]], lines: Iterable[str]) -> None:
+    """Print a command's result: the document, or the lines for people."""
+    if as_json:
+        from director.documents import to_json
+
+        click.echo(to_json(document()))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def fancy() -> bool:
+    """Whether people look at stdout: a terminal, and not NO_COLOR or TERM=dumb."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show on a terminal's stderr that something takes its time."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def known_groups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion: the groups of the director directory, and its .tls files after a ``-``."""
+    groups = DirectorControl().store.available()
+    names = list(groups)
+    if "-" in incomplete or param.name == "file":
+        names += [one.path.name for files in groups.values() for one in files]
+    return [name for name in names if name.startswith(incomplete)]

@@ -1,0 +1,104 @@
+"""Commands that look after groups: status, logs, history, pin, unpin, doctor."""
+
+from __future__ import annotations
+
+import click
+
+from director import documents, text
+from director.cli.shared import control_of, fancy, json_option, known_groups, show
+from director.errors import NotFound
+
+
+@click.command()
+@click.argument("group", required=False, shell_complete=known_groups)
+@json_option
+@click.pass_context
+def status(ctx: click.Context, group: str | None, as_json: bool) -> None:
+    """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
+
+    The exit status is 1 when a group is not well or a global name is blocked.
+    """
+    told = control_of(ctx).status()
+    names = [one.name for one in told.groups]
+    if group:
+        if group not in names:
+            hint = text.nearest(group, names) or "`director status` shows all."
+            raise NotFound(f"No source of a group {group!r} is loaded.", hint=hint)
+        from dataclasses import replace
+
+        told = replace(told, groups=tuple(one for one in told.groups if one.name == group))
+    if fancy() and not as_json:
+        from director.tables import print_status
+
+        print_status(told)
+    else:
+        show(as_json, lambda: documents.status(told), text.status(told))
+    ctx.exit(0 if all(one.well for one in told.groups) and not told.blocked else 1)
+
+
+@click.command()
+@click.argument("group", shell_complete=known_groups)
+@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+@click.pass_context
+def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
+    """Show the last log lines of GROUP's actors, and what the Director logged about it."""
+    found = control_of(ctx).logs(group)[-lines:]
+    show(as_json, lambda: documents.logs(group, found), found)
+
+
+@click.command()
+@click.argument("group", required=False, shell_complete=known_groups)
+@click.option("-n", "--last", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+@click.pass_context
+def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> None:
+    """Show what happened to all groups or to GROUP; needs no running system."""
+    events = control_of(ctx).history(group)[-last:]
+    if fancy() and not as_json:
+        from director.tables import print_history
+
+        print_history(events)
+    else:
+        show(as_json, lambda: documents.history(events), text.history(events))
+
+
+@click.command()
+@click.argument("group", required=False, shell_complete=known_groups)
+@click.argument("version", required=False)
+@json_option
+@click.pass_context
+def pin(ctx: click.Context, group: str | None, version: str | None, as_json: bool) -> None:
+    """Keep GROUP at VERSION (default: the active one), whatever is newer; alone it shows all pins.
+
+    `load GROUP` and `refresh` mean that version then, and another file of the group is refused.
+    """
+    control = control_of(ctx)
+    found = [control.pin(group, version)] if group else list(control.pins().values())
+    lines = [f"{one.group} is pinned to {one.file} since {one.since}" for one in found]
+    show(as_json, lambda: documents.pins(control.pins().values()), lines)
+
+
+@click.command()
+@click.argument("group", shell_complete=known_groups)
+@json_option
+@click.pass_context
+def unpin(ctx: click.Context, group: str, as_json: bool) -> None:
+    """Let `refresh` load newer versions of GROUP again."""
+    control = control_of(ctx)
+    control.unpin(group)
+    show(as_json, lambda: documents.pins(control.pins().values()), [f"Unpinned {group}"])
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Look for what is wrong: keys, permissions, port, settings, TLI, files, pins, clock, units, loads.
+
+    Nothing is changed or started. Each finding comes with its remedy; the exit status is 1 when one is an error.
+    """
+    found = control_of(ctx).doctor()
+    lines = text.findings(found) if found else ["Nothing is wrong."]
+    show(as_json, lambda: documents.doctor(found), lines)
+    ctx.exit(1 if any(finding.level == "error" for finding in found) else 0)

@@ -1,0 +1,163 @@
+"""The JSON documents of ``--json``: one a command, each with its ``schema`` name.
+
+What lives here: making them of what DirectorControl returns. Their schemas are the files of ``director/schemas``, which
+tests hold every command's output against. A name's number changes when a reader of the old one would be misled.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from director.doctor import Finding
+from director.errors import DirectorError
+from director.history import Event, Pin
+from director.report import Status
+from director.settings.config import Config
+from director.store import Available
+
+Document = dict[str, Any]
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document, by its command."""
+    place = importlib.resources.files("director") / "schemas" / f"{name}.json"
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return found
+
+
+def to_json(document: Document) -> str:
+    """The document as text."""
+    return json.dumps(document, indent=1, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(timespec="seconds")
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return str(value)
+
+
+def _document(name: str, **fields: Any) -> Document:
+    return {"schema": f"director/{name}/1", **fields}
+
+
+def error(problem: DirectorError) -> Document:
+    """What went wrong."""
+    return _document("error", error=_error(problem))
+
+
+def _error(problem: DirectorError) -> Document:
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+        "exit_status": problem.exit_status,
+    }
+
+
+def config(directory: Path, state: Path, settings: Config) -> Document:
+    """``config``."""
+    return _document(
+        "config",
+        directory=str(directory),
+        state=str(state),
+        settings=[asdict(one) for one in settings.settings],
+        problems=list(settings.problems),
+    )
+
+
+def avail(directory: Path, groups: Mapping[str, Sequence[tuple[Available, str]]]) -> Document:
+    """``avail``."""
+    told = {
+        name: [
+            {"file": str(one.path), "version": one.version, "source_hash": digest}
+            for one, digest in files
+        ]
+        for name, files in groups.items()
+    }
+    return _document("avail", directory=str(directory), groups=told)
+
+
+def loaded(results: Iterable[tuple[str, Any, DirectorError | None]], name: str) -> Document:
+    """``load``, ``refresh``, ``undo`` and ``start``: for each group what was loaded, or its error.
+
+    Args:
+        results: group, `director.control.Loaded` or None, error or None.
+    """
+    told = [
+        {
+            "group": group,
+            "file": str(one.path) if one else None,
+            "source_hash": one.source_hash if one else None,
+            "changed": one.changed if one else False,
+            "warnings": list(one.warnings) if one else [],
+            "error": _error(problem) if problem else None,
+        }
+        for group, one, problem in results
+    ]
+    return _document(name, groups=told)
+
+
+def listing(groups: Mapping[str, Any]) -> Document:
+    """``list``."""
+    told = {}
+    for name, group in groups.items():
+        told[name] = [
+            {
+                "source_hash": digest,
+                "active": digest == group["ActiveHash"],
+                "version": group["Versions"][digest]["Version"],
+                "file": group["Versions"][digest]["File"],
+                "state": group["Versions"][digest]["State"],
+                "actors": [
+                    {
+                        "actor_class": actor["ActorClass"],
+                        "role": actor["Role"],
+                        "address": actor["ActorAddress"] and str(actor["ActorAddress"]),
+                        "started": actor["StartTime"],
+                    }
+                    for actor in group["Running"].get(digest, [])
+                ],
+            }
+            for digest in group["Loaded"]
+        ]
+    return _document("list", groups=told)
+
+
+def status(told: Status) -> Document:
+    """``status``."""
+    return _document("status", **asdict(told))
+
+
+def history(events: Iterable[Event]) -> Document:
+    """``history``."""
+    return _document("history", events=[asdict(event) for event in events])
+
+
+def logs(group: str, lines: Sequence[str]) -> Document:
+    """``logs``."""
+    return _document("logs", group=group, lines=list(lines))
+
+
+def pins(found: Iterable[Pin]) -> Document:
+    """``pin`` and ``unpin``: the pins that hold now."""
+    return _document("pins", pins=[asdict(pin) for pin in found])
+
+
+def doctor(findings: Iterable[Finding]) -> Document:
+    """``doctor``."""
+    return _document("doctor", findings=[asdict(finding) for finding in findings])
+
+
+def done(command: str, **fields: Any) -> Document:
+    """``shutdown``, ``unload``: what was done, in few words."""
+    return _document(command, **fields)

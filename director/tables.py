@@ -1,0 +1,65 @@
+"""Tables for terminals, of what DirectorControl returns; `director.text` is the same for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from director.history import Event
+from director.report import GroupStatus, Status
+from director.text import status as status_lines
+
+_COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting": "yellow"}
+
+
+def print_status(told: Status) -> None:
+    """``director status``."""
+    console = Console()
+    for line in list(status_lines(told))[: 2 + len(told.blocked)]:
+        console.print(escape(line))
+    for group in told.groups:
+        console.print(_group(group))
+        if group.failure:
+            console.print(f"[red]last failure[/] ({escape(group.failure.code)}):")
+            console.print(escape(group.failure.text))
+
+
+def _group(group: GroupStatus) -> Table:
+    word = "[green]ok[/]" if group.well else "[red]not well[/]"
+    pinned = f", pinned to {escape(group.pinned)}" if group.pinned else ""
+    table = Table(title=f"{escape(group.name)}: {word}{pinned}", title_justify="left")
+    for name in ("Version", "State", "Role", "Actor", "Address", "Deaths"):
+        table.add_column(name)
+    for version in group.versions:
+        state = version.state + (", tentative" if version.tentative else "")
+        table.add_row(escape(version.version or "no version"), _coloured(state))
+        for actor in version.actors:
+            table.add_row(
+                "",
+                _coloured(actor.state),
+                escape(actor.role or ""),
+                escape(actor.actor_class),
+                escape(actor.address or ""),
+                str(actor.deaths or ""),
+            )
+    return table
+
+
+def print_history(events: Iterable[Event]) -> None:
+    """``director history``."""
+    table = Table()
+    for name in ("Time", "Group", "Version", "Event", "What"):
+        table.add_column(name)
+    for event in events:
+        first = event.text.splitlines()[0] if event.text else ""
+        told = (event.time, event.group, event.version or "", event.event, first)
+        table.add_row(*(escape(cell) for cell in told))
+    Console().print(table)
+
+
+def _coloured(state: str) -> str:
+    colour = _COLOURS.get(state.partition(",")[0])
+    return f"[{colour}]{escape(state)}[/]" if colour else escape(state)
