@@ -11,6 +11,7 @@ one step; what an interrupted write leaves begins with a dot and is never read.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,10 +121,12 @@ class Store:
         group = path.name.removesuffix(".tli")
         files = self.available().get(group)
         if not files:
-            known = ", ".join(self.available()) or "none"
+            known = list(self.available())
+            near = difflib.get_close_matches(group, known, n=1)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
             raise NotFound(
                 f"There is no .tls file of a group {group!r} in {self.directory}.",
-                hint=f"Groups there: {known}.",
+                hint=f"{meant}Groups there: {', '.join(known) or 'none'}.",
             )
         return files[0]
 

@@ -41,7 +41,7 @@ def _show_settings() -> None:
         now = ""
         if name in present:
             set_there = present[name].source != "default"
-            now = f"; now {present[name].value!r}" if set_there else "; not set"
+            now = f"; now {present[name].value}" if set_there else "; not set"
         click.echo(f"  {'':16} default {default or 'none'}{now}")
 
 
