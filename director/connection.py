@@ -18,6 +18,8 @@ from director.system import SystemProcesses
 
 #: Seconds to wait for an answer of the Director to a small question.
 ASK_LIMIT = 10.0
+#: Seconds without an answer after which to look whether one can still come.
+LOOK_AFTER = 2.0
 
 
 class Connection:
@@ -120,14 +122,35 @@ class Connection:
         self.system.tell(self._director, {**request, "RequestId": request_id})
         deadline = time.monotonic() + limit
         while (left := deadline - time.monotonic()) > 0:
-            answer = self.system.listen(timedelta(seconds=left))
+            answer = self.system.listen(timedelta(seconds=min(left, LOOK_AFTER)))
             # Answers to earlier requests that came too late are none to this one.
             if isinstance(answer, dict) and answer.get("RequestId") == request_id:
                 if answer.get("DirectorResponse") == kind or not answer.get("Success"):
                     return answer
                 self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
+            elif answer is None and left > LOOK_AFTER:
+                self._look_after()
         raise DirectorError(
             f"The Director did not answer {request.get('DirectorOp')} within {limit:.0f} s.",
             hint=f"Look into {self.processes.config.log_directory}.",
             code="no-answer",
         )
+
+    def _look_after(self) -> None:
+        """Nothing came for a while: raise DirectorError (code ``director-died``) where nothing can come."""
+        pid = self.identity.get("Pid")
+        members = self.processes.members()
+        if pid is not None and members and pid not in members:
+            self.close()
+            raise DirectorError(
+                "The Director died over this request.",
+                hint="Its groups go on; `director status` brings a new one, which takes them over.",
+                code="director-died",
+            )
+        if not self.processes.running():
+            self.close()
+            raise DirectorError(
+                "The actor system ended over this request.",
+                hint="`director start` cleans up and starts it anew.",
+                code="system-died",
+            )

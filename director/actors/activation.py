@@ -26,6 +26,10 @@ class Activation(Endings):
         version.order = version.epoch
         self.versions[version.source_hash] = version
         self._abandoned.discard(version.source_hash)
+        if version.source_hash in self._present:
+            self._present.discard(version.source_hash)
+            self._make_room(version)
+            return
         self._out.append(LoadSource(version.source_hash))
         self._timer("validation", version, 0, VALIDATION_LIMIT)
 

@@ -46,6 +46,8 @@ class Book:
         self._abandoned: set[str] = set()
         #: Sources that Thespian is about to forget: not loaded again before it says that it has.
         self._leaving: set[str] = set()
+        #: Sources that somebody else loaded: Thespian tells nothing when they are loaded once more.
+        self._present: set[str] = set()
         self._out: list[Action] = []
         self._next = 0
         self._now = 0.0

@@ -63,6 +63,41 @@ class Groups(Activation):
             self._queue.append(wanted)
         self._start_next(wanted.group)
 
+    def adopt(
+        self, version: Version, state: State, living: list[bool | None], now: float
+    ) -> list[int]:
+        """Take over a version of a Director that died.
+
+        Args:
+            state: ACTIVE or RETIRED.
+            living: for each actor of the TLI whether it was deactivated, None where it does not live.
+
+        Returns:
+            the incarnation of each actor, 0 where none lives.
+        """
+        self._now = now
+        self.versions[version.source_hash] = version
+        self._present.discard(version.source_hash)
+        self._enter(version, state)
+        version.order = version.epoch
+        version.actors = [RoleActor(spec) for spec in version.tli.actors]
+        for actor, deactivated in zip(version.actors, living, strict=True):
+            if deactivated is not None:
+                self._next += 1
+                actor.id, actor.ready, actor.deactivated = self._next, True, deactivated
+                actor.started = now
+        if state is State.ACTIVE:
+            self.active[version.group] = version.source_hash
+            for number, actor in enumerate(version.actors):
+                if not actor.id:
+                    self._timer("restart", version, number, version.tli.restart.delay)
+        self._record(version, "adopted", "taken over from a Director that died")
+        return [actor.id for actor in version.actors]
+
+    def after_adoption(self) -> list[Action]:
+        """What is to be done when all versions are taken over."""
+        return self._take()
+
     def source_loaded(self, source_hash: str, now: float) -> list[Action]:
         """Thespian tells that a source was validated and may be used."""
         self._now = now
@@ -72,6 +107,8 @@ class Groups(Activation):
                 self._abandoned.discard(source_hash)
                 self._leave(source_hash)
                 self._out.append(UnloadSource(source_hash))
+            elif source_hash not in self._leaving:
+                self._present.add(source_hash)
         elif version.state is State.VALIDATING:
             self._make_room(version)
         return self._take()
@@ -88,6 +125,7 @@ class Groups(Activation):
     def source_unloaded(self, source_hash: str, now: float) -> list[Action]:
         """Thespian tells that a source is gone, perhaps because somebody else unloaded it."""
         self._now = now
+        self._present.discard(source_hash)
         version = self.versions.get(source_hash)
         if source_hash in self._leaving:
             self._left(source_hash)
