@@ -62,10 +62,7 @@ class Connection:
         if self._system is None:
             port = self.processes.config.admin_port
             if not self.processes.running():
-                raise NotRunning(
-                    f"No actor system is running at admin port {port}.",
-                    hint="`director start` starts it.",
-                )
+                raise not_running(self.processes)
             from thespian.actors import ActorSystem, InvalidActorAddress
 
             base = self.processes.config.system_base
@@ -112,7 +109,7 @@ class Connection:
             if not self.identity.get("Directory"):
                 self.warn("The Director had died; a new one takes up what its predecessor left.")
                 startup = {"DirectorOp": "Startup", **self.places}
-                self.identity = self._ask(startup, "Identity", 60.0)
+                self.identity = self._ask(startup, "Identity", 15.0)
         except DirectorError:
             self._director = None
             raise
@@ -154,3 +151,18 @@ class Connection:
                 hint="`director start` cleans up and starts it anew.",
                 code="system-died",
             )
+
+
+def not_running(processes: SystemProcesses) -> NotRunning:
+    """The error that says so, and whether an Admin died."""
+    port = processes.config.admin_port
+    left = processes.members()
+    if left:
+        return NotRunning(
+            f"The Admin at port {port} died and left {len(left)} processes, which answer nobody new.",
+            hint="`director start` ends them and starts anew.",
+            code="admin-died",
+        )
+    return NotRunning(
+        f"No actor system is running at admin port {port}.", hint="`director start` starts it."
+    )

@@ -18,14 +18,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from director import loading
-from director.connection import ASK_LIMIT, Connection
+from director.connection import ASK_LIMIT, Connection, not_running
 from director.doctor import Finding, Patient, examine
 from director.errors import (
     DamagedArchive,
     DirectorError,
     LoadFailed,
     NotFound,
-    NotRunning,
     NotValidated,
     UsageError,
 )
@@ -177,7 +176,7 @@ class DirectorControl:
         if not processes.running():
             left = processes.end_leftovers()
             if not left:
-                raise self._not_running()
+                raise not_running(processes)
             self.warn(f"{_dead_admin(left)} They were ended.")
             return []
         try:
@@ -188,12 +187,6 @@ class DirectorControl:
         self.system.shutdown()
         self.close()
         return processes.wait_until_gone()
-
-    def _not_running(self) -> NotRunning:
-        return NotRunning(
-            f"No actor system is running at admin port {self.config.admin_port}.",
-            hint="`director start` starts it.",
-        )
 
     @property
     def connection(self) -> Connection:

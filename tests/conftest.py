@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -114,3 +118,53 @@ def host(tmp_path: Path, key: SigningKey) -> Iterator[Host]:
     """A host of its own for a test."""
     with open_host(tmp_path, key) as made:
         yield made
+
+
+class Asker:
+    """A client in a process of its own: Thespian's connections of one process get in each other's way.
+
+    It asks a role without pause until it is stopped, or once.
+    """
+
+    CODE = """
+import json, sys
+from director import DirectorControl
+directory, role, message, timeout, once = json.loads(sys.argv[1])
+import threading
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+told = {"answers": [], "problem": None}
+with DirectorControl(directory) as control:
+    handle = control.role(role)
+    print("ready", flush=True)
+    number = 0
+    try:
+        while not stop.is_set():
+            number += 1
+            told["answers"].append(handle.ask({**message, "n": number}, timeout))
+            if once:
+                break
+    except Exception as problem:
+        told["problem"] = str(problem)
+print(json.dumps(told), flush=True)
+"""
+
+    def __init__(
+        self, host: Host, role: str, message: dict[str, Any], timeout: float, *, once: bool = False
+    ) -> None:
+        arguments = json.dumps([str(host.directory), role, message, timeout, once])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE, arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def answers(self, limit: float = 30) -> list[Any]:
+        """Stop it where it asks without pause, and return what it was answered; fails where it failed."""
+        out, _ = self.process.communicate(timeout=limit)
+        told = json.loads(out)
+        assert told["problem"] is None
+        return list(told["answers"])

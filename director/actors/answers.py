@@ -18,9 +18,14 @@ from director.history import Pin
 
 @dataclass
 class Actors:
-    """What the Director knows of role actors beyond the state machine: address and start, by incarnation."""
+    """What the Director knows of role actors beyond the state machine: address and start, by incarnation.
+
+    ``met``: addresses of those that gave a sign of life. Only they may stand in messages: Thespian holds a message back
+    until every address in it is known to exist, which that of an actor that never comes up never is.
+    """
 
     addresses: dict[int, Any] = field(default_factory=dict)
+    met: dict[int, Any] = field(default_factory=dict)
     started: dict[int, datetime] = field(default_factory=dict)
 
     def id_of(self, address: Any) -> int:
@@ -30,6 +35,7 @@ class Actors:
     def forget(self, actor_id: int) -> None:
         """An incarnation has ended."""
         self.addresses.pop(actor_id, None)
+        self.met.pop(actor_id, None)
         self.started.pop(actor_id, None)
 
     def describe(self, actor: RoleActor) -> Message:
@@ -37,7 +43,7 @@ class Actors:
         return {
             "ActorClass": actor.spec.class_name,
             "Role": actor.spec.role,
-            "ActorAddress": self.addresses.get(actor.id),
+            "ActorAddress": self.met.get(actor.id),
             "StartTime": self.started.get(actor.id),
         }
 
@@ -74,10 +80,10 @@ def role_address(
             if actor.spec.role != role:
                 continue
             state = state_of(version, actor)
-            if state in {"serving", "starting"}:
+            if state == "serving":
                 told = {"Group": name, "SourceHash": version.source_hash}
                 return True, told | actors.describe(actor)
-            code = "actor-failed" if state == "failed" else state
+            code = {"failed": "actor-failed", "starting": "restarting"}.get(state, state)
             missing = {"Code": code, "Message": f"the role {role!r} of {name} is {state}"}
     nothing = dict.fromkeys(("SourceHash", "ActorClass", "ActorAddress", "StartTime"))
     return False, {"Group": wanted, "Role": role, **nothing, **missing}
@@ -105,7 +111,7 @@ def update(groups: Groups, actors: Actors, name: str, what: str) -> Message:
     for actor in version.actors if version else []:
         if version and actor.spec.role is not None:
             state = state_of(version, actor)
-            address = actors.addresses.get(actor.id) if state in {"serving", "starting"} else None
+            address = actors.met.get(actor.id) if state == "serving" else None
             told = {"ActorAddress": address, "ActorClass": actor.spec.class_name, "State": state}
             roles[actor.spec.role] = told
     return {

@@ -25,7 +25,7 @@ from thespian.actors import (
 )
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
-from director.actors import answers, notebook
+from director.actors import answers, notebook, pids
 from director.actors import versions as m
 from director.actors.known import forget
 from director.actors.messages import (
@@ -77,9 +77,12 @@ class Director(Requests):
         """The note of a predecessor has come, None where there was none."""
         self.noted = []
         if told:
-            left = notebook.take_up(told["Versions"], self.groups, self.actors, time.monotonic())
+            versions = told["Versions"]
+            left, dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
             for address in left:
                 self.send(address, ActorExitRequest())
+            for place in dead:
+                pids.kill_all(place)
             self.unpacked = {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
             self.watchers = [(one, group) for one, group in told["Watchers"]]
             self.adopted = set(self.actors.addresses)
@@ -97,13 +100,31 @@ class Director(Requests):
         if self.adopted:
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
 
+    def _look_soon(self) -> None:
+        if not self.looking:
+            self.looking = True
+            self.wakeupAfter(timedelta(seconds=PULSE), payload="look")
+
+    def _look(self) -> None:
+        """Find actors whose process ended before they were heard of; again while there are such to come."""
+        for actor_id in sorted(set(self.actors.addresses) - set(self.actors.met)):
+            found = self.groups.find(actor_id)
+            if found:
+                directory = self.unpacked.get(found[0].source_hash, os.devnull)
+                started = self.actors.started[actor_id].timestamp()
+                if pids.died_since(directory, found[1].spec.class_name, started):
+                    self._exited(actor_id)
+                self._look_soon()
+
     def _keep_note(self) -> None:
-        """Tell the Notebook what a successor has to know, when that has changed."""
+        """Tell the Notebook what a successor has to know, when that has changed; not before we were told."""
+        if self.noted is None:
+            return
         told = {
             "Versions": notebook.note(self.groups, self.actors, self.unpacked),
             "Watchers": [list(one) for one in self.watchers],
         }
-        if self.notebook is not None and told != self.noted:
+        if told != self.noted:
             self.noted = told
             self.send(self.notebook, {"NotebookOp": "Keep", "Note": told})
 
@@ -138,6 +159,7 @@ class Director(Requests):
         actor_id = self.actors.id_of(sender)
         if actor_id:
             source_hash = getattr(message, "sourceHash", None)
+            self.actors.met[actor_id] = sender
             found = self.groups.find(actor_id)
             if found and not found[1].ready:  # `director logs` knows its lines by this
                 names = {"group": found[0].group, "class_name": found[1].spec.class_name}
@@ -164,6 +186,9 @@ class Director(Requests):
             self.closing = False
         elif message.payload == "pulse":
             self._pulse()
+        elif message.payload == "look":
+            self.looking = False
+            self._look()
         elif not self.closing:
             self._perform(self.groups.timer(message.payload, time.monotonic()))
 
@@ -186,12 +211,16 @@ class Director(Requests):
                         class_name, globalName=global_name, sourceHash=source_hash
                     )
                     self.actors.started[actor] = datetime.now()
+                    self._look_soon()
                 case m.Send(actor, message):
                     self.send(self.actors.addresses[actor], message)
                 case m.AskReady(actor):
                     self.send(self.actors.addresses[actor], Thespian_StatusReq())
                 case m.End(actor):
                     self.send(self.actors.addresses[actor], ActorExitRequest())
+                case m.Kill(source_hash):
+                    killed = pids.kill_all(self.unpacked.get(source_hash, os.devnull))
+                    log.warning("did not exit and were killed: processes %s", killed)
                 case m.Timer(key, seconds):
                     self.wakeupAfter(timedelta(seconds=seconds), payload=key)
                 case m.Finished():

@@ -15,6 +15,7 @@ from director.actors.versions import (
     LOADING,
     Action,
     Finished,
+    Kill,
     RoleActor,
     State,
     UnloadSource,
@@ -285,6 +286,7 @@ class Groups(Activation):
                 self._fail(loading, "not-ended", f"{actor.spec.class_name} did not end")
             if version.state in {State.ENDING, State.FAILED}:
                 actor.id = 0
+                self._out.append(Kill(version.source_hash))
                 self._drop_if_empty(version)
 
 

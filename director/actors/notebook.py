@@ -51,7 +51,7 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
             "Unpacked": unpacked.get(version.source_hash, ""),
             "Actors": [
                 {
-                    "Address": actors.addresses.get(a.id),
+                    "Address": actors.met.get(a.id),
                     "Started": actors.started.get(a.id),
                     "Deactivated": a.deactivated,
                 }
@@ -62,13 +62,17 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
     ]
 
 
-def take_up(told: list[Message], groups: Groups, actors: Actors, now: float) -> list[Any]:
+def take_up(
+    told: list[Message], groups: Groups, actors: Actors, now: float
+) -> tuple[list[Any], list[str]]:
     """Make the versions of a predecessor's note our own.
 
     Returns:
-        addresses of actors that belong to no version any more, to be ended: those of loads that were not decided.
+        addresses of actors that belong to no version any more, to be ended; and where sources lie whose load was not
+        decided, whose processes are to be killed: they never served.
     """
-    left = []
+    left: list[Any] = []
+    undecided = []
     for one in told:
         tli = tli_from_definition(one["Definition"])
         version = Version(one["SourceHash"], one["Group"], one["Version"], one["File"], tli)
@@ -76,13 +80,14 @@ def take_up(told: list[Message], groups: Groups, actors: Actors, now: float) -> 
         addresses = [actor["Address"] for actor in one["Actors"]]
         if state in LOADING or state in {State.ENDING, State.FAILED}:
             left += [address for address in addresses if address is not None]
+            undecided += [one["Unpacked"]] if state in LOADING and one["Unpacked"] else []
             continue
         living = [None if a["Address"] is None else bool(a["Deactivated"]) for a in one["Actors"]]
         for number, actor in enumerate(groups.adopt(version, state, living, now)):
             if actor:
-                actors.addresses[actor] = addresses[number]
+                actors.addresses[actor] = actors.met[actor] = addresses[number]
                 actors.started[actor] = one["Actors"][number]["Started"]
-    return left
+    return left, undecided
 
 
 def gone(address: Any) -> bool:

@@ -65,6 +65,7 @@ class Requests(ActorTypeDispatcher):
         self.noted: Any = None
         #: Incarnations that are a dead Director's children: their end is told to nobody.
         self.adopted: set[int] = set()
+        self.looking = False
         self.serial = 0
         self.born = datetime.now(UTC)
 

@@ -143,6 +143,13 @@ class End:
 
 
 @dataclass(frozen=True)
+class Kill:
+    """Kill what is left of a source's processes: they were asked to exit, and had their time."""
+
+    source_hash: str
+
+
+@dataclass(frozen=True)
 class Timer:
     """Call `Groups.timer` with this key after so many seconds."""
 
@@ -186,5 +193,15 @@ class Record:
 
 
 Action = (
-    LoadSource | UnloadSource | Create | Send | AskReady | End | Timer | Finished | Changed | Record
+    LoadSource
+    | UnloadSource
+    | Create
+    | Send
+    | AskReady
+    | End
+    | Kill
+    | Timer
+    | Finished
+    | Changed
+    | Record
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +11,7 @@ import pytest
 
 from director.commands import DirectorControl
 from director.errors import DirectorError, NotFound
-from tests.conftest import Host
+from tests.conftest import Asker, Host
 
 pytestmark = pytest.mark.system
 
@@ -117,20 +116,10 @@ def test_what_an_actor_sends_to_a_role_that_is_not_there_yet_is_kept(host: Host)
     back = host.control.role("Back")
     assert back is not None
     put(host, "1.0", tli())
-    answers: list[Any] = []
-
-    def ask() -> None:
-        with DirectorControl(host.directory) as other:
-            role = other.role("Back")
-            assert role is not None
-            answers.append(role.ask({"n": 7}, timeout=20))
-
-    asker = threading.Thread(target=ask)
-    asker.start()
+    asker = Asker(host, "Back", {}, 20, once=True)
     time.sleep(0.5)
     host.control.load("app")
-    asker.join(25)
-    assert answers == [{"version": "1.0", "n": 7}]
+    assert asker.answers() == [{"version": "1.0", "n": 1}]
 
 
 def test_an_actor_that_needs_8_s_answers_although_it_was_asked_1_s_before_the_switch(
@@ -139,22 +128,12 @@ def test_an_actor_that_needs_8_s_answers_although_it_was_asked_1_s_before_the_sw
     put(host, "1.0", tli(", 'AutoUnload': True"))
     host.control.load("app")
     put(host, "2.0", tli(", 'AutoUnload': True"))
-    answers: list[Any] = []
-
-    def ask() -> None:
-        with DirectorControl(host.directory) as other:
-            front = other.role("Front")
-            assert front is not None
-            answers.append(front.ask({"n": 1, "later": 8}, timeout=20))
-
-    asker = threading.Thread(target=ask)
-    asker.start()
+    asker = Asker(host, "Front", {"later": 8}, 20, once=True)
     time.sleep(1)
     host.control.load("app")
     front = host.control.role("Front")
     assert front is not None and front.ask({"n": 2})["version"] == "2.0"
-    asker.join(20)
-    assert answers == [{"version": "1.0", "n": 1, "later": 8}]
+    assert asker.answers() == [{"version": "1.0", "n": 1, "later": 8}]
     eventually(lambda: len(host.control.loaded()["app"]["Loaded"]) == 1, 15)
 
 
@@ -164,33 +143,14 @@ def test_no_question_is_lost_while_an_actor_leaves_at_its_on_deactivate(
 ) -> None:
     put(host, "1.0", tli(name=named, stop="leave"))
     host.control.load("app")
-    done = threading.Event()
-    told: dict[str, Any] = {"answers": [], "problem": None}
-
-    def ask() -> None:
-        with DirectorControl(host.directory) as other:
-            front = other.role("Front")
-            assert front is not None
-            number = 0
-            try:
-                while not done.is_set():
-                    number += 1
-                    answer = front.ask({"n": number}, timeout=10)
-                    told["answers"].append((answer["n"] == number, answer["version"]))
-            except DirectorError as problem:
-                told["problem"] = problem
-
-    asker = threading.Thread(target=ask)
-    asker.start()
+    asker = Asker(host, "Front", {}, 10)
     for version in ("2.0", "3.0"):
         put(host, version, tli(name=named, stop="leave"))
         host.control.load("app")
         time.sleep(0.5)
-    done.set()
-    asker.join(20)
-    assert told["problem"] is None
-    assert all(right for right, _ in told["answers"])
-    versions = [version for _, version in told["answers"]]
+    answers = asker.answers()
+    assert [answer["n"] for answer in answers] == list(range(1, len(answers) + 1))
+    versions = [answer["version"] for answer in answers]
     assert versions == sorted(versions) and set(versions) == {"1.0", "2.0", "3.0"}
 
 

@@ -1,0 +1,343 @@
+"""What breaks, what the operator sees then, and that the other groups go on answering."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from director.errors import DirectorError, LoadFailed, NotRunning
+from director.tls.keys import SigningKey
+from tests.conftest import Asker, Host, open_host
+
+pytestmark = pytest.mark.system
+
+WORKER = """
+    import os
+    from thespian.actors import ActorTypeDispatcher
+
+    class Worker(ActorTypeDispatcher):
+        def receiveMsg_dict(self, message, sender):
+            self.send(sender, {"version": "VERSION", "pid": os.getpid(), **message})
+"""
+
+
+def tli(group: str, role: str, more: str = "") -> str:
+    return f"{{'Actors': {{'{group}.work.Worker': {{'OnLoad': {{'Role': {role!r}{more}}}}}}}}}"
+
+
+def put(host: Host, group: str, version: str, role: str, more: str = "", body: str = "") -> Path:
+    code = (body or WORKER).replace("VERSION", version)
+    members = {f"{group}/__init__.py": "", f"{group}/work.py": code}
+    return host.put(group, version, tli(group, role, more), members)
+
+
+@pytest.fixture
+def two(host: Host) -> Host:
+    """A host on which a group that breaks and one that goes on are loaded."""
+    put(host, "app", "1", "App")
+    put(host, "other", "1", "Other")
+    host.control.load("app")
+    host.control.load("other")
+    return host
+
+
+def pid_of(host: Host, role: str) -> int:
+    found = host.control.role(role)
+    assert found is not None
+    return int(found.ask({})["pid"])
+
+
+def back(host: Host, victim: int) -> bool:
+    """Whether another process than this answers for App; what was sent to a killed one is lost."""
+    found = host.control.role("App")
+    try:
+        return found is not None and int(found.ask({}, timeout=1)["pid"]) != victim
+    except DirectorError:
+        return False
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def director(host: Host, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "director", *words],
+        env=host.environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _listener(host: Host, pattern: str) -> int:
+    """The process that listens at the port that a log line names last."""
+    log = (Path(host.control.config.log_directory) / "thespian.log").read_text()
+    port = int(re.findall(pattern, log)[-1][1])
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+            socket = f"socket:[{fields[9]}]"
+            for pid in host.processes():
+                links = Path(f"/proc/{pid}/fd").iterdir()
+                if any(str(link.readlink()) == socket for link in links):
+                    return pid
+    raise AssertionError("nobody listens there")
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("named", ["", ", 'GlobalName': 'The App'"])
+def test_a_role_actor_that_is_killed_comes_back_once(host: Host, named: str) -> None:
+    put(host, "app", "1", "App", named)
+    put(host, "other", "1", "Other")
+    host.control.load("app")
+    host.control.load("other")
+    before = set(host.processes())
+    other = Asker(host, "Other", {}, 5)
+    victim = pid_of(host, "App")
+    kill(victim)
+    eventually(lambda: back(host, victim))
+    assert all(answer["version"] == "1" for answer in other.answers())
+    after = set(host.processes())
+    assert len(after) == len(before) and victim not in after, "no orphan, no double"
+    told = director(host, "status")
+    assert told.returncode == 0 and "died 1 times" in told.stdout
+    assert host.control.history("app")[-1].event == "actor-died"
+
+
+def test_the_director_is_killed_and_its_successor_takes_over(two: Host) -> None:
+    before = {role: pid_of(two, role) for role in ("App", "Other")}
+    put(two, "app", "2", "App")
+    two.control.load("app")
+    newer = pid_of(two, "App")
+    kill(two.control.status().director_pid)
+    two.control.close()
+    told = director(two, "status")
+    assert told.returncode == 0 and "had died" in told.stderr
+    assert "app.work.Worker serving" in told.stdout and "retired" in told.stdout
+    assert pid_of(two, "Other") == before["Other"] and pid_of(two, "App") == newer
+    # an adopted actor is supervised as well, and its version can be upgraded and unloaded
+    kill(newer)
+    eventually(lambda: back(two, newer))
+    put(two, "app", "3", "App")
+    assert two.control.load("app").changed
+    for digest in two.control.loaded("app")["app"]["Loaded"]:
+        two.control.unload(digest)
+    assert before["App"] not in two.processes() and pid_of(two, "Other") == before["Other"]
+
+
+def test_a_load_over_which_the_director_dies_says_so(two: Host) -> None:
+    slow = "import time; time.sleep(6)\n" + WORKER.replace("\n    ", "\n")
+    put(two, "app", "2", "App", body=slow)
+    command = [sys.executable, "-m", "director", "load", "app"]
+    loading = subprocess.Popen(
+        command, env=two.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    eventually(lambda: two.control.status("app").groups[0].loading is not None)
+    kill(two.control.status().director_pid)
+    _, said = loading.communicate(timeout=20)
+    assert loading.returncode == 1 and "Director died over this request" in said
+    two.control.close()
+    assert two.control.status("app").groups[0].well
+    answer = two.control.role("App")
+    assert answer is not None and answer.ask({})["version"] == "1"
+
+
+def test_the_source_authority_is_killed_and_the_next_load_brings_another(two: Host) -> None:
+    kill(_listener(two, r"(ActorAddr-\(T\|:(\d+)\)) director\.authority"))
+    put(two, "app", "2", "App")
+    assert two.control.load("app").changed
+    bad = two.directory / "app-3.tls"
+    bad.write_bytes((two.directory / "app-2.tls").read_bytes()[:-1] + b"\0")
+    request = {"DirectorOp": "LoadSource", "Source": str(bad), "Wait": True}
+    assert two.control.ask(request, "LoadResult", 20)["Code"] == "signature"
+    assert pid_of(two, "Other")
+
+
+def test_the_admin_is_killed_status_says_so_and_start_cleans_up(two: Host) -> None:
+    left = two.processes()
+    admin = min(left)
+    kill(admin)
+    two.control.close()
+    eventually(lambda: not two.control.running())
+    told = director(two, "status")
+    assert told.returncode == 3 and "Admin" in told.stderr and "director start" in told.stderr
+    assert "dead-admin" in director(two, "doctor").stdout
+    told = director(two, "start")
+    assert told.returncode == 0 and "were ended" in told.stderr
+    assert not set(left) & set(two.processes())
+    assert pid_of(two, "App") and pid_of(two, "Other")
+
+
+def test_a_cli_that_is_killed_in_mid_load_leaves_a_load_that_is_decided(two: Host) -> None:
+    slow = "import time; time.sleep(2)\n" + WORKER.replace("\n    ", "\n")
+    put(two, "app", "2", "App", body=slow)
+    command = [sys.executable, "-m", "director", "load", "app"]
+    loading = subprocess.Popen(command, env=two.environment())
+    eventually(lambda: two.control.status("app").groups[0].loading is not None)
+    loading.kill()
+    loading.wait()
+    assert pid_of(two, "Other")
+    eventually(lambda: len(two.control.loaded("app")["app"]["Loaded"]) == 2)
+    eventually(lambda: two.control.status("app").groups[0].loading is None)
+    answer = two.control.role("App")
+    assert answer is not None and answer.ask({})["version"] == "2"
+
+
+def test_two_commands_that_load_at_once_are_both_answered(two: Host) -> None:
+    put(two, "app", "2", "App")
+    put(two, "app", "3", "App")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "director", "load", name],
+            env=two.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("app-2.tls", "app-3.tls", "app-3.tls")
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=40)
+        assert process.returncode == 0, said
+    states = [v.state for v in two.control.status("app").groups[0].versions]
+    assert states.count("active") == 1 and len(states) == 3
+    assert pid_of(two, "Other")
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "says"),
+    [
+        ("import", "sys.exit(3)", "SystemExit"),
+        ("import", "os._exit(3)", "ended before it was ready"),
+        ("init", "sys.exit(3)", "ended before it was ready"),
+        ("init", "os._exit(3)", "ended before it was ready"),
+        ("init", "raise ValueError('no luck')", "no luck"),
+    ],
+)
+def test_a_source_that_ends_its_process_fails_its_load_soon(
+    breaking: Host, where: str, what: str, says: str
+) -> None:
+    line = f"\n    import sys, os; {what}\n"
+    body = line + WORKER
+    if where == "init":
+        init = f"        def __init__(self):\n            import sys, os; {what}\n"
+        body = WORKER + init
+    path = put(breaking, "app", "2", "App", body=body)
+    started = time.monotonic()
+    with pytest.raises(LoadFailed, match=says):
+        breaking.control.load("app")
+    assert time.monotonic() - started < 8
+    path.unlink()
+    assert pid_of(breaking, "Other") and pid_of(breaking, "App")
+
+
+def test_a_source_that_forks_and_prints_100_mb_disturbs_nobody(breaking: Host) -> None:
+    noisy = """
+    import os, subprocess, sys
+    for _ in range(100):
+        print("x" * (1 << 20))
+        print("y" * 1000, file=sys.stderr)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    subprocess.run([sys.executable, "-c", "print(1)"], check=True)
+    """
+    path = put(breaking, "app", "2", "App", body=noisy + WORKER)
+    breaking.control.load("app")
+    found = breaking.control.role("App")
+    assert found is not None and found.ask({})["version"] == "2"
+    assert pid_of(breaking, "Other")
+    breaking.control.load("app-1.tls")
+    path.unlink()
+
+
+@pytest.mark.slow
+def test_a_source_that_loops_for_ever_is_given_up_and_its_process_killed(breaking: Host) -> None:
+    path = put(breaking, "app", "2", "App", body="while True:\n    pass\n")
+    before = set(breaking.processes())
+    with pytest.raises(LoadFailed, match="not ready within"):
+        breaking.control.load("app")
+    path.unlink()
+    assert pid_of(breaking, "Other") and pid_of(breaking, "App")
+    eventually(lambda: set(breaking.processes()) == before, 15)
+
+
+@pytest.fixture(scope="module")
+def breaking(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Host]:
+    """One host for many sources that break."""
+    with open_host(tmp_path_factory.mktemp("breaking"), key) as made:
+        put(made, "app", "1", "App")
+        put(made, "other", "1", "Other")
+        made.control.load("app")
+        made.control.load("other")
+        yield made
+
+
+def test_a_missing_directory_and_a_state_that_cannot_be_written(tmp_path: Path) -> None:
+    def run(directory: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "THESPIAN_DIRECTOR_DIR": str(directory), **environ}
+        command = [sys.executable, "-m", "director", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+    for words in (["avail"], ["start"], ["load", "app"], ["refresh"]):
+        told = run(tmp_path / "nowhere", *words)
+        assert told.returncode == 4 and "does not exist" in told.stderr
+        assert "THESPIAN_DIRECTOR_DIR" in told.stderr and "Traceback" not in told.stderr
+    here = tmp_path / "here"
+    here.mkdir()
+    # /proc takes no directories, not even from root: like a read-only file system.
+    told = run(here, "start", THESPIAN_DIRECTOR_STATE="/proc/director")
+    assert told.returncode == 1 and "/proc/director" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_full_disk_fails_the_load_and_what_runs_goes_on(
+    tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(small))
+        with open_host(tmp_path, key) as host:
+            put(host, "app", "1", "App")
+            host.control.load("app")
+            members = {"app/__init__.py": "", "app/work.py": WORKER, "app/big.txt": "x" * 300_000}
+            host.put("app", "2", tli("app", "App"), members)
+            with pytest.raises(DirectorError, match="No space left"):
+                host.control.load("app")
+            (small / "filler").write_bytes(b"x" * 100_000)
+            found = host.control.role("App")
+            assert found is not None and found.ask({})
+            (small / "filler").unlink()
+            put(host, "app", "3", "App")
+            assert host.control.load("app").changed
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_without_a_system_nothing_is_started_by_looking(host: Host) -> None:
+    with pytest.raises(NotRunning):
+        host.control.status()
+    assert not host.control.running()
