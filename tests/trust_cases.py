@@ -566,6 +566,8 @@ BINDING = [
     Case("from the future", "from-future", lambda s: s.good(created="2999-01-01T00:00:00Z")),
     Case("another Python", "requires-python", lambda s: s.good(requires_python=">=4")),
     Case("a Python that does not read", "manifest", lambda s: s.good(requires_python="new")),
+    Case("tags of another platform", "tags", lambda s: s.good(tags=("cp27-cp27m-win32",))),
+    Case("what this host lacks", "external", lambda s: s.good(external=("no-such-thing>=1",))),
     Case(
         "another key in the manifest", "manifest-key", lambda s: s.good(key_fingerprint="sha256:00")
     ),

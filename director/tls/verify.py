@@ -20,7 +20,7 @@ from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.version import InvalidVersion
 
 from director.errors import DirectorError, NotValidated
-from director.tls.archive import Archive, Limits, read_archive
+from director.tls.archive import Archive, Limits, read_parts
 from director.tls.container import Envelope, open_envelope
 from director.tls.keys import PublicKey
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest
@@ -144,7 +144,7 @@ def verify_into(
         key = _signer(envelope, keys)
         for rule in policy.rules:
             rule.signer(key, digest)
-        archive = read_archive(envelope.archive, policy.limits)
+        archive = read_parts(envelope.body, envelope.end_record, policy.limits)
         manifest = _manifest(archive)
         if manifest is not None:
             _check_binding(manifest, key, policy, file_name)

@@ -248,7 +248,7 @@ def test_nothing_behind_the_signature_is_looked_at_before_it_is_valid(
     def looked(*_: object) -> None:
         raise AssertionError("it was looked at")
 
-    monkeypatch.setattr("director.tls.verify.read_archive", looked)
+    monkeypatch.setattr("director.tls.verify.read_parts", looked)
     data = signed(generate_key(2048), manifest(key).to_bytes())
     assert decide(data, [key.public]).code == "signature"
 
