@@ -426,6 +426,8 @@ def keys_are(*pems: bytes | None) -> Callable[[Workshop], bytes]:
                 os.mkfifo(path)
             elif pem == b"LINK":
                 path.symlink_to("/nowhere/at/all")
+            elif pem == b"EIO":
+                path.symlink_to("/proc/self/mem")  # a regular file that even root cannot read at 0
             else:
                 path.write_bytes(pem)
         return shop.good()
@@ -482,6 +484,7 @@ KEYS = [
         "garbage for a key", "no-keys", keys_are(b"\0\xff garbage", b"-----BEGIN PUBLIC KEY-----\n")
     ),
     Case("a directory, a FIFO and a dead link", "no-keys", keys_are(None, b"FIFO", b"LINK")),
+    Case("a key file that cannot be read", "no-keys", keys_are(b"EIO")),
     Case("only the private key", "no-keys", private_on_host),
     Case("RSA of 512 bits", "no-keys", only(lambda: small_key(512))),
     Case("RSA of 1024 bits", "no-keys", only(lambda: small_key(1024))),

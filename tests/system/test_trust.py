@@ -139,6 +139,8 @@ def test_a_source_that_is_no_python_fails_to_load_and_one_with_a_bom_does_not(
         assert version_that_answers(standing) == "1.9"
     standing.control.unload(loaded_hash(standing))
     assert version_that_answers(standing) == "1.0"
+    last = audit(standing)[-1]
+    assert (last["asked"], last["version"], last["code"]) == ("unload", "1.0", "active-again")
 
 
 def test_a_file_that_was_replaced_during_the_load_is_not_loaded(
