@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,21 @@ def test_install_of_what_is_not_valid_changes_nothing(shop: Workshop, tmp_path: 
         (tmp_path / "app-2.0.tls").write_bytes(shop.good(generate_key(2048)))
         DirectorControl(shop.directory).install(tmp_path / "app-2.0.tls")
     assert [path.name for path in shop.directory.glob("[!.]*")] == ["sourcekey_tls.key"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has anything to give away")
+def test_what_roots_commands_write_belongs_to_the_owner_of_the_directory(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    """Else the service could not read its own marks, nor write its own log, after an operator's `install`."""
+    os.chown(shop.directory, 12345, 12345)
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0
+    written = [shop.directory / "app-2.0.tls", *(shop.directory / ".state").rglob("*")]
+    assert {path.name for path in written} >= {
+        "marks.json",
+        "marks.lock",
+        "audit.jsonl",
+        "audit.lock",
+    }
+    for path in (*written, shop.directory / ".state"):
+        assert path.stat().st_uid == 12345, path
