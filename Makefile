@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick lint check wheel clean
+.PHONY: demo test quick lint check fuzz wheel clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
@@ -26,6 +26,10 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 
 check: lint test
+
+fuzz: $(VENV)/.ready    # 10,000 changed files, manifests and expressions, and what takes minutes
+	MUTATIONS=10000 SLOW=1 $(BIN)/python -m pytest tests/tls/test_verify.py tests/settings/test_expressions.py \
+	    tests/system/test_trust.py -k 'no_change or no_manifest or no_expression or gave_the_source_up'
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -463,7 +463,7 @@ class DirectorControl:
             group = groups[digest]
             try:
                 self.unload(digest)
-                self.trust("refresh").audit_unload(digest, reason)
+                self.trust("refresh").audit_loaded(digest, "unloaded", "revoked", reason)
                 self.warn(f'"{group}" {digest} was unloaded, since it is revoked: {reason}.')
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
@@ -533,11 +533,19 @@ class DirectorControl:
         return History(self.state).read(group)
 
     def unload(self, digest: str) -> None:
-        """Unload the source with this hash; its actors have ended when this returns."""
+        """Unload the source with this hash; its actors have ended when this returns.
+
+        An older version that is active again thereby is audited: it was accepted before.
+        """
+        before = {told["ActiveHash"] for told in self.loaded().values()}
         answer = self.ask(
             {"DirectorOp": "UnloadSource", "SourceHash": digest}, "SourceUnloaded", 60.0
         )
         self._require(answer, "`director list` shows what is loaded.")
+        for told in self.loaded().values():
+            if told["ActiveHash"] and told["ActiveHash"] not in before:
+                note = f"after {digest} was unloaded"
+                self.trust("unload").audit_loaded(told["ActiveHash"], "valid", "active-again", note)
 
     def loaded(self, group: str | None = None) -> dict[str, Any]:
         """Every group's sources and actors, as RetrieveAll tells them."""

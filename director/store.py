@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from director.tls.version import version_key
 
 #: Seconds to wait for another command; starting a system may take the longest.
 LOCK_LIMIT = 120.0
+#: Seconds after which a temporary file beside a .tls is nobody's any more.
+LEFTOVER_AGE = 3600.0
 #: Bytes of a key file; the largest key that is accepted takes some 3,000.
 _LONGEST_KEY = 65536
 
@@ -145,9 +148,17 @@ class Store:
             data: its bytes, already verified.
         """
         split_file_name(name)
+        self._drop_leftovers()
         target = self.directory / name
         write_atomically(target, data, mode=0o644, owner=owner_for(self.directory))
         return target
+
+    def _drop_leftovers(self) -> None:
+        """What killed installs left long ago; a younger one may be another command's, at work now."""
+        for path in self.directory.glob(".*.tls.*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > LEFTOVER_AGE:
+                    path.unlink()
 
     def keep_newest(self, group: str, limit: int, keep: Path) -> list[Path]:
         """TLS_Keep_Limit: delete the oldest files of a group beyond ``limit``, never ``keep``.

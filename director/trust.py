@@ -156,13 +156,12 @@ class HostTrust:
                     found[told.source_hash] = trust.revoked[one] or "it is listed in revoked.cfg"
         return found
 
-    def audit_unload(self, source_hash: str, reason: str) -> None:
-        """Note that a revoked source was unloaded."""
+    def audit_loaded(self, source_hash: str, word: str, code: str, note: str) -> None:
+        """Note what became of a loaded source (Thespian's hash): it was unloaded, or is active again."""
         for sha256, told in self.marks.read().accepted.items():
             if told.source_hash == source_hash:
-                self._append(
-                    told.file, sha256, "unloaded", "revoked", reason, group=told.group, key=told.key
-                )
+                fields = {"group": told.group, "version": told.version, "key": told.key}
+                self._append(told.file, sha256, word, code, note, **fields)
 
     @property
     def _place(self) -> tuple[Path, Mapping[str, str]]:

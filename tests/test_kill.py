@@ -209,6 +209,19 @@ def test_keep_limits(shop: Workshop) -> None:
     assert each_kill(lambda: store.keep_newest("app", 1, newest), shop.directory, check) == 3
 
 
+def test_temporary_files_that_killed_installs_left_go_when_they_are_old(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    old, young = shop.directory / ".app-1.5.tls.x1", shop.directory / ".app-1.6.tls.x2"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    new = tmp_path / "app-2.0.tls"
+    new.write_bytes(shop.good())
+    _install(shop, new)
+    assert not old.exists() and young.exists()
+
+
 # ---- full disk, concurrent commands ------------------------------------------------------------------
 
 

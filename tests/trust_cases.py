@@ -426,6 +426,8 @@ def keys_are(*pems: bytes | None) -> Callable[[Workshop], bytes]:
                 os.mkfifo(path)
             elif pem == b"LINK":
                 path.symlink_to("/nowhere/at/all")
+            elif pem == b"EIO":
+                path.symlink_to("/proc/self/mem")  # a regular file that even root cannot read at 0
             else:
                 path.write_bytes(pem)
         return shop.good()
@@ -482,6 +484,7 @@ KEYS = [
         "garbage for a key", "no-keys", keys_are(b"\0\xff garbage", b"-----BEGIN PUBLIC KEY-----\n")
     ),
     Case("a directory, a FIFO and a dead link", "no-keys", keys_are(None, b"FIFO", b"LINK")),
+    Case("a key file that cannot be read", "no-keys", keys_are(b"EIO")),
     Case("only the private key", "no-keys", private_on_host),
     Case("RSA of 512 bits", "no-keys", only(lambda: small_key(512))),
     Case("RSA of 1024 bits", "no-keys", only(lambda: small_key(1024))),
@@ -566,6 +569,8 @@ BINDING = [
     Case("from the future", "from-future", lambda s: s.good(created="2999-01-01T00:00:00Z")),
     Case("another Python", "requires-python", lambda s: s.good(requires_python=">=4")),
     Case("a Python that does not read", "manifest", lambda s: s.good(requires_python="new")),
+    Case("tags of another platform", "tags", lambda s: s.good(tags=("cp27-cp27m-win32",))),
+    Case("what this host lacks", "external", lambda s: s.good(external=("no-such-thing>=1",))),
     Case(
         "another key in the manifest", "manifest-key", lambda s: s.good(key_fingerprint="sha256:00")
     ),

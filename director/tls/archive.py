@@ -8,6 +8,7 @@ in order (APPNOTE.TXT 6.3; PyPI's archive checks). Nothing here decides about tr
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import time
@@ -27,6 +28,7 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _UTF8 = 0x800
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def check_member_name(name: str) -> str | None:
     """What is wrong with a member's name, or None (zip-slip, Windows names, control characters)."""
     if not name or len(name) > 512:
         return "is empty or longer than 512 characters"
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if _CONTROL.search(name):
         return "has a control character"
     if "\\" in name or ":" in name or name.startswith("/"):
         return "is absolute, names a drive or has a backslash"
@@ -112,9 +114,9 @@ class Archive:
     """A ZIP whose structure was checked; made by `read_archive`."""
 
     def __init__(
-        self, data: bytes, entries: tuple[Entry, ...], directories: tuple[str, ...] = ()
+        self, body: memoryview, entries: tuple[Entry, ...], directories: tuple[str, ...] = ()
     ) -> None:
-        self._data = data
+        self._body = body
         self.entries = entries
         #: Names, with ``/`` at the end, of entries that only name a directory; Thespian's gensrc writes such.
         self.directories = directories
@@ -137,11 +139,13 @@ class Archive:
             yield entry, self._inflate(entry)
 
     def _inflate(self, entry: Entry) -> bytes:
-        raw = self._data[entry.offset : entry.offset + entry.compressed_size]
-        if entry.method == zipfile.ZIP_DEFLATED:
+        packed = self._body[entry.offset : entry.offset + entry.compressed_size]
+        if entry.method == zipfile.ZIP_STORED:
+            raw = bytes(packed)
+        else:
             inflater = zlib.decompressobj(-15)
             try:
-                raw = inflater.decompress(raw, entry.size + 1)
+                raw = inflater.decompress(packed, entry.size + 1)
             except zlib.error:
                 _damaged("zip-deflate", f"{entry.name} does not inflate")
             if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
@@ -157,24 +161,38 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     Raises:
         DamagedArchive: with a code ``zip-…`` and what is wrong.
     """
-    if len(data) > limits.max_bytes:
+    view = memoryview(data)
+    return read_parts(view[: -_END.size], bytes(view[-_END.size :]), limits)
+
+
+def read_parts(body: memoryview, end_record: bytes, limits: Limits = Limits()) -> Archive:
+    """Read a ZIP without having it in one piece, as it lies in an envelope.
+
+    Args:
+        body: all before the end record; the archive reads from it for as long as it is used.
+        end_record: the last 22 bytes; a comment is not accepted.
+
+    Raises:
+        DamagedArchive: as `read_archive`.
+    """
+    if len(body) > limits.max_bytes:
         _damaged("zip-size", f"it is larger than {limits.max_bytes} bytes")
     entries, place, offsets = [], 0, []
-    while data[place : place + 4] == b"PK\3\4":
+    while bytes(body[place : place + 4]) == b"PK\3\4":
         offsets.append(place)
-        entry = _local(data, place)
+        entry = _local(body, place)
         entries.append(entry)
         place = entry.offset + entry.compressed_size
         if len(entries) > limits.max_members:
             _damaged("zip-count", f"it has more than {limits.max_members} members")
     directory = place
     for entry, offset in zip(entries, offsets, strict=True):
-        place = _central(data, place, entry, offset)
-    _end(data, place, directory, len(entries))
+        place = _central(body, place, entry, offset)
+    _end(body, end_record, place, directory, len(entries))
     unpacked = sum(entry.size for entry in entries)
     if unpacked > limits.max_unpacked:
         _damaged("zip-bomb", f"it unpacks to more than {limits.max_unpacked} bytes")
-    if unpacked > limits.suspicious and unpacked > limits.max_ratio * len(data):
+    if unpacked > limits.suspicious and unpacked > limits.max_ratio * len(body):
         _damaged("zip-bomb", f"it unpacks to more than {limits.max_ratio} times its size")
     folded = [_folded(entry.name.removesuffix("/")) for entry in entries]
     if len(set(folded)) != len(folded):
@@ -182,13 +200,13 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     for name in _files_as_directories(entry.name for entry in entries):
         _damaged("zip-name", f"{name} is a file, and another member lies in it")
     return Archive(
-        data,
+        body,
         tuple(entry for entry in entries if not entry.name.endswith("/")),
         tuple(entry.name for entry in entries if entry.name.endswith("/")),
     )
 
 
-def _local(data: bytes, place: int) -> Entry:
+def _local(data: memoryview, place: int) -> Entry:
     if len(data) < place + _LOCAL.size:
         _damaged("zip-truncated", "it ends within a member")
     _, _, flags, method, _, _, crc, packed, size, name_length, extra = _LOCAL.unpack_from(
@@ -198,7 +216,7 @@ def _local(data: bytes, place: int) -> Entry:
         # Encryption, data descriptors, other methods, ZIP64 and other extra fields.
         _damaged("zip-feature", "a member uses a feature that is not accepted")
     start = place + _LOCAL.size
-    raw = data[start : start + name_length]
+    raw = bytes(data[start : start + name_length])
     try:
         name = raw.decode("utf-8" if flags & _UTF8 else "ascii")
     except UnicodeDecodeError:
@@ -215,8 +233,8 @@ def _local(data: bytes, place: int) -> Entry:
     return Entry(name, size, packed, crc, method, start + name_length)
 
 
-def _central(data: bytes, place: int, entry: Entry, offset: int) -> int:
-    if len(data) < place + _CENTRAL.size or data[place : place + 4] != b"PK\1\2":
+def _central(data: memoryview, place: int, entry: Entry, offset: int) -> int:
+    if len(data) < place + _CENTRAL.size or bytes(data[place : place + 4]) != b"PK\1\2":
         _damaged("zip-directory", "its directory does not list what it holds")
     fields = _CENTRAL.unpack_from(data, place)
     (
@@ -251,14 +269,15 @@ def _central(data: bytes, place: int, entry: Entry, offset: int) -> int:
     return place + _CENTRAL.size + int(length)
 
 
-def _end(data: bytes, place: int, directory: int, count: int) -> None:
-    if len(data) < place + _END.size or data[place : place + 4] != b"PK\5\6":
+def _end(data: memoryview, record: bytes, place: int, directory: int, count: int) -> None:
+    if place != len(data):
+        if bytes(data[place : place + 4]) == b"PK\5\6":
+            _damaged("zip-suffix", "there is data behind its end")
         _damaged("zip-end", "its end record is not where it should be")
-    fields = _END.unpack_from(data, place)[1:]
-    if fields != (0, 0, count, count, place - directory, directory, 0):
+    if len(record) != _END.size or record[:4] != b"PK\5\6":
+        _damaged("zip-end", "it has no end record")
+    if _END.unpack(record)[1:] != (0, 0, count, count, place - directory, directory, 0):
         _damaged("zip-end", "its end record does not fit")
-    if len(data) != place + _END.size:
-        _damaged("zip-suffix", "there is data behind its end")
 
 
 def _files_as_directories(names: Iterable[str]) -> list[str]:
@@ -273,6 +292,8 @@ def _files_as_directories(names: Iterable[str]) -> list[str]:
 
 
 def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

@@ -35,13 +35,23 @@ _REMEDY = "Get the file again from where it was built, or build it again."
 
 @dataclass(frozen=True)
 class Envelope:
-    """What an envelope holds: its header lines, the signature, and the whole ZIP that was signed."""
+    """What an envelope holds: its header lines, the signature, and the ZIP that was signed, in two parts.
+
+    ``body`` is the ZIP up to its end record, a view of the file that was opened; ``digest`` the SHA-256 of the whole
+    ZIP.
+    """
 
     header: bytes
     algorithm: str
     signature: bytes
-    archive: bytes
+    body: memoryview
+    end_record: bytes
     digest: bytes
+
+    @property
+    def archive(self) -> bytes:
+        """A copy of the whole ZIP."""
+        return bytes(self.body) + self.end_record
 
     def is_by(self, key: PublicKey) -> bool:
         """Whether this key signed it. The algorithm is the key's; a file that names another one is not by it."""
@@ -91,8 +101,8 @@ def open_envelope(data: bytes) -> Envelope:
             hint=_REMEDY,
             code="envelope-length",
         )
-    view = memoryview(data)
-    archive = b"".join((view[start : start + place], _END_RECORD, view[start + place : body_end]))
-    return Envelope(
-        data[:start], algorithm, data[body_end:], archive, hashlib.sha256(archive).digest()
-    )
+    body = memoryview(data)[start : start + place]
+    end_record = _END_RECORD + data[start + place : body_end]
+    digest = hashlib.sha256(body)
+    digest.update(end_record)
+    return Envelope(data[:start], algorithm, data[body_end:], body, end_record, digest.digest())

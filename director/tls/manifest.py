@@ -18,7 +18,7 @@ MANIFEST_NAME = "TLS-INF/manifest.json"
 TLI_NAME = "TLS-INF/group.tli"
 SBOM_NAME = "TLS-INF/sbom.cdx.json"
 FORMAT = "hatch-thespian-manifest-1"
-_LARGEST = 64 << 20
+_LARGEST, _LONGEST_TEXT = 64 << 20, 2000
 #: Keys that a manifest of this format may lack.
 _OPTIONAL = frozenset({"builder", "commit", "expires", "pipeline"})
 
@@ -142,8 +142,9 @@ def _items(value: Any, name: str) -> list[Any]:
 
 
 def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        _wrong(f"{name} is not text")
+    # No honest one is that long, and Python reads no number of more than 4,300 digits.
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        _wrong(f"{name} is not text of at most {_LONGEST_TEXT} characters")
     return str(value)
 
 

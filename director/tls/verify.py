@@ -20,10 +20,11 @@ from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.version import InvalidVersion
 
 from director.errors import DirectorError, NotValidated
-from director.tls.archive import Archive, Limits, read_archive
+from director.tls.archive import Archive, Limits, read_parts
 from director.tls.container import Envelope, open_envelope
 from director.tls.keys import PublicKey
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest
+from director.tls.naming import file_name as file_name_of
 from director.tls.naming import reserved_names, split_file_name
 from director.tls.rules import InTime, Rule, Source
 
@@ -144,7 +145,7 @@ def verify_into(
         key = _signer(envelope, keys)
         for rule in policy.rules:
             rule.signer(key, digest)
-        archive = read_archive(envelope.archive, policy.limits)
+        archive = read_parts(envelope.body, envelope.end_record, policy.limits)
         manifest = _manifest(archive)
         if manifest is not None:
             _check_binding(manifest, key, policy, file_name)
@@ -244,6 +245,12 @@ def _check_names(archive: Archive) -> None:
 def _check_binding(
     manifest: Manifest, key: PublicKey, policy: Policy, file_name: str | None
 ) -> None:
+    try:
+        file_name_of(manifest.group, manifest.version)
+    except DirectorError as problem:
+        raise NotValidated(
+            f"Its manifest does not read: {problem.message}", code="manifest"
+        ) from None
     if manifest.key_fingerprint != key.fingerprint:
         raise NotValidated(
             "Its manifest names another key than the one that signed it.", code="manifest-key"

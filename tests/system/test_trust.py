@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -138,6 +139,8 @@ def test_a_source_that_is_no_python_fails_to_load_and_one_with_a_bom_does_not(
         assert version_that_answers(standing) == "1.9"
     standing.control.unload(loaded_hash(standing))
     assert version_that_answers(standing) == "1.0"
+    last = audit(standing)[-1]
+    assert (last["asked"], last["version"], last["code"]) == ("unload", "1.0", "active-again")
 
 
 def test_a_file_that_was_replaced_during_the_load_is_not_loaded(
@@ -304,3 +307,30 @@ def test_a_full_disk_refuses_the_load_and_changes_nothing(standing: Host, tmp_pa
             (state / "elsewhere").rename(state / "unpacked")
         assert not answer["Success"] and answer["Code"] in {"unpack", "cache"}, answer
     assert version_that_answers(standing) != "7.0"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 130 s; run it with SLOW=1")
+def test_an_answer_after_thespian_gave_the_source_up_leaves_the_admin_alive(
+    standing: Host, tmp_path: Path
+) -> None:
+    """Hazard 1: a pending source expires after two minutes; the authority is held up for longer, then answers."""
+    data = Workshop(standing.key, standing.directory).good(version="8.0")
+    control = standing.control
+    running = version_that_answers(standing)
+    with kept(standing.directory, tmp_path / "aside"):
+        path = standing.directory / "app-8.0.tls"
+        path.write_bytes(data)
+        before = len(audit(standing))
+        with held_up(standing, "audit"), held_up(standing, "unpack"):
+            answer = control.ask(
+                {"DirectorOp": "LoadSource", "Source": str(path), "Wait": True}, "LoadResult", 120
+            )
+            assert not answer["Success"] and answer["Code"] == "no-authority", answer
+            time.sleep(38)  # Thespian's own 120 s are over
+            assert version_that_answers(standing) == running
+        eventually(lambda: len(audit(standing)) > before or refused_in_log(standing, "locked"), 40)
+        assert version_that_answers(standing) == running
+        control.load("app-8.0.tls")
+        assert version_that_answers(standing) == "8.0"
+        control.unload(source_hash(data))

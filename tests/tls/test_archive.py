@@ -118,7 +118,7 @@ def _full_directory(archive: zipfile.ZipFile) -> None:
         (_link, "zip-mode"),
         (_twice, "zip-duplicate"),
         (_extra, "zip-feature"),
-        (_comment, "zip-end"),
+        (_comment, "zip-suffix"),
         (_bzip, "zip-feature"),
         (_slip, "zip-name"),
         (_file_with_directory_name, "zip-duplicate"),

@@ -90,7 +90,7 @@ def test_odd_key_files_are_named_and_hide_no_good_one(shop: Workshop) -> None:
 
     good = shop.directory.joinpath("sourcekey_tls.key").read_bytes()
     pkcs1 = _pkcs1(generate_p256(), small_key(2048))
-    keys_are(b"", b"\0\xff", None, b"FIFO", b"LINK", shop.key.private_pem(None))(shop)
+    keys_are(b"", b"\0\xff", None, b"FIFO", b"LINK", shop.key.private_pem(None), b"EIO")(shop)
     for number, pem in enumerate(
         (
             generate_ed25519().public_pem,
@@ -106,7 +106,7 @@ def test_odd_key_files_are_named_and_hide_no_good_one(shop: Workshop) -> None:
         cli, ["tlsinfo", "app-2.0.tls"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
     )
     assert done.exit_code == 0, done.output
-    for name in ("odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "more2"):
+    for name in ("odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "more2"):
         assert f"{name}_tls.key" in done.stderr
     for name in ("more0", "more1", "more3"):
         assert f"{name}_tls.key" not in done.stderr

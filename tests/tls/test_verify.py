@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.tags import Tag, sys_tags
 
+from director.marks import Arrivals, MarkBook
 from director.tls.archive import Limits, Member, write_archive
 from director.tls.container import seal
 from director.tls.keys import (
@@ -31,7 +32,7 @@ from director.tls.manifest import (
     MemberRecord,
     describe,
 )
-from director.tls.rules import ManifestRequired
+from director.tls.rules import InTime, KeyGroups, ManifestRequired, Revoked
 from director.tls.verify import Policy, Verdict, verify
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -248,7 +249,7 @@ def test_nothing_behind_the_signature_is_looked_at_before_it_is_valid(
     def looked(*_: object) -> None:
         raise AssertionError("it was looked at")
 
-    monkeypatch.setattr("director.tls.verify.read_archive", looked)
+    monkeypatch.setattr("director.tls.verify.read_parts", looked)
     data = signed(generate_key(2048), manifest(key).to_bytes())
     assert decide(data, [key.public]).code == "signature"
 
@@ -371,3 +372,66 @@ def test_a_host_has_to_have_what_is_expected_of_it(
     assert verdict.code == ("external" if lacking else "valid")
     assert f"It expects on this host: {lacking}." in verdict.message or not lacking
     assert decide(data, [key.public]).code == ("valid" if external == ("thespian",) else "external")
+
+
+#: Values that have broken readers of such files: digits without end, surrogates, odd versions, times and requirements.
+NASTY = st.one_of(
+    st.sampled_from(
+        [
+            *(
+                "1" * 5000,
+                ">=" + "1" * 5000,
+                "==1." + "9" * 4400,
+                "\ud800",
+                "\0",
+                "",
+                "-",
+                "1.0\n",
+                "../x",
+            ),
+            *(
+                "9999-12-31T23:59:59-23:59",
+                "0001-01-01T00:00:00+23:59",
+                "2026-11-24",
+                "24:00",
+                "-1",
+            ),
+            *(
+                "numpy>=" + "1" * 5000,
+                "numpy[" * 99,
+                "a; python_version < '3'",
+                "x @ file:///etc/passwd",
+            ),
+            *("py3-none-any", "py3-none-" + "a." * 200 + "b", "-", "--", "py3-none", "x" * 100_000),
+        ]
+    ),
+    st.text(max_size=20),
+    st.none(),
+    st.integers(),
+    st.integers(min_value=2**63, max_value=2**70),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.text(max_size=5), max_size=3),
+)
+
+
+@settings(max_examples=MUTATIONS, deadline=None)
+@given(
+    field=st.sampled_from(sorted(Manifest.__dataclass_fields__)),
+    nasty=NASTY,
+    listed=st.booleans(),
+    name=st.sampled_from(["foo-1.0.tls", None, "x"]),
+)
+def test_no_manifest_of_a_trusted_signer_raises(
+    key: SigningKey, field: str, nasty: Any, listed: bool, name: str | None
+) -> None:
+    loaded = json.loads(manifest(key).to_bytes())
+    loaded[field] = [nasty] if listed else nasty
+    verdict = decide(signed(key, json.dumps(loaded).encode()), [key.public], rules(), name)
+    assert verdict.code and verdict.message and verdict.exit_status in {0, 6, 7}
+
+
+def rules() -> Policy:
+    """All of a host's rules, so that each meets what the manifest says."""
+    book = MarkBook({}, {("sha256:00", "foo", "release"): "1.0"})
+    return Policy(rules=(Revoked({}), KeyGroups({}), InTime(), Arrivals(book)))

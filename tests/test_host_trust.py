@@ -1,0 +1,177 @@
+"""What a host decides beyond the table: what goes back, what is recorded, and who may not write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from director.cli import cli
+from director.control import DirectorControl
+from director.errors import DirectorError, NotValidated
+from director.tls.keys import SigningKey, generate_key
+from tests.trust_cases import CASES, Workshop
+
+
+@pytest.fixture
+def shop(tmp_path: Path, key: SigningKey) -> Workshop:
+    """An empty director directory with a key."""
+    directory = tmp_path / "director"
+    directory.mkdir()
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    return Workshop(key, directory)
+
+
+def install(shop: Workshop, tmp_path: Path, name: str, data: bytes, *flags: str) -> Result:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return CliRunner().invoke(
+        cli, ["install", *flags, str(path)], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
+    )
+
+
+def audit(shop: Workshop) -> list[dict[str, Any]]:
+    text = (shop.directory / ".state" / "audit.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_install_takes_newer_versions_and_refuses_older_ones(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0
+    older = install(shop, tmp_path, "app-1.0.tls", shop.good(version="1.0"))
+    assert older.exit_code == 7 and "allow-downgrade" in older.stderr
+    assert not (shop.directory / "app-1.0.tls").exists()
+    date = install(shop, tmp_path, "app-202611241200.tls", shop.good(version="202611241200"))
+    assert date.exit_code == 0
+    assert install(shop, tmp_path, "app-3.0.tls", shop.good(version="3.0")).exit_code == 0
+    told = [(one["asked"], one["version"], one["verdict"], one["code"]) for one in audit(shop)]
+    assert told == [
+        ("install", "2.0", "valid", "valid"),
+        ("install", "1.0", "refused", "downgrade"),
+        ("install", "202611241200", "valid", "valid"),
+        ("install", "3.0", "valid", "valid"),
+    ]
+
+
+def test_other_bytes_of_a_version_need_the_operators_word_and_both_go_back_later(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    first, second = shop.good(), shop.good(actors=())
+    install(shop, tmp_path, "app-2.0.tls", first)
+    refused = install(shop, tmp_path, "app-2.0.tls", second)
+    assert refused.exit_code == 7 and 'version = "date"' in refused.stderr
+    assert (shop.directory / "app-2.0.tls").read_bytes() == first
+    assert install(shop, tmp_path, "app-2.0.tls", second, "--replace").exit_code == 0
+    assert (shop.directory / "app-2.0.tls").read_bytes() == second
+    assert audit(shop)[-1]["note"] == "allowed: replace (version-taken)"
+    assert install(shop, tmp_path, "app-2.0.tls", first).exit_code == 0, "accepted before"
+
+
+def test_a_version_that_a_stolen_key_took_is_free_once_it_is_revoked(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    stolen = generate_key(2048)
+    shop.trusted(stolen.public_pem, "stolen")
+    assert install(shop, tmp_path, "app-9.9.tls", shop.good(stolen, version="9.9")).exit_code == 0
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0, "a mark of its own"
+    shop.settings(revoked=f"{stolen.public.fingerprint}  # stolen on Monday")
+    assert install(shop, tmp_path, "app-9.9.tls", shop.good(version="9.9")).exit_code == 0
+    again = install(shop, tmp_path, "app-10.tls", shop.good(stolen, version="10"))
+    assert again.exit_code == 7 and "stolen on Monday" in again.stderr
+
+
+def test_a_host_whose_clock_is_at_1970_still_takes_what_it_had(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import UTC, datetime
+
+    import director.trust
+
+    class Early(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(1970, 1, 1, tzinfo=UTC)
+
+    data = shop.good(created="2026-01-01T00:00:00Z")
+    install(shop, tmp_path, "app-2.0.tls", data)
+    monkeypatch.setattr(director.trust, "datetime", Early)
+    assert install(shop, tmp_path, "app-2.0.tls", data).exit_code == 0
+    new = shop.good(version="2.1", created="2026-01-01T00:00:00Z")
+    assert install(shop, tmp_path, "app-2.1.tls", new).exit_code == 7
+
+
+def test_an_audit_log_that_cannot_be_written_is_told_and_the_decision_stands(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    (shop.directory / ".state").mkdir()
+    (shop.directory / ".state" / "audit.jsonl").mkdir()
+    done = install(shop, tmp_path, "app-2.0.tls", shop.good())
+    assert done.exit_code == 0 and "audit" in done.stderr
+
+
+def test_marks_that_do_not_read_stop_everything_with_what_to_do(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    (shop.directory / ".state").mkdir()
+    (shop.directory / ".state" / "marks.json").write_text("{")
+    done = install(shop, tmp_path, "app-2.0.tls", shop.good())
+    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr
+    assert audit(shop)[-1]["code"] == "marks"
+    with pytest.raises(DirectorError):
+        DirectorControl(shop.directory).check(tmp_path / "app-2.0.tls")
+
+
+def test_a_file_that_changes_under_the_decision_of_another_process_is_refused(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the decision and its record another command accepts a higher version: the record does not happen."""
+    from director.marks import MarkBook, Marks
+
+    control = DirectorControl(shop.directory)
+    monkeypatch.setattr(Marks, "read", lambda self: MarkBook())
+    first = control.trust("one")
+    monkeypatch.undo()
+    assert control.trust("other").admit(shop.good(version="3.0"), "app-3.0.tls").valid
+    before = MarkBook()
+    reads = iter([before])
+    real = Marks.read
+    monkeypatch.setattr(Marks, "read", lambda self: next(reads, None) or real(self))
+    verdict = first.admit(shop.good(), "app-2.0.tls")
+    assert (verdict.valid, verdict.code, verdict.archive) == (False, "downgrade", None)
+
+
+def test_every_code_of_the_table_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "trust.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"`([a-z]+(?:-[a-z]+)*)`", text))
+    assert {case.code for case in CASES if not case.code.startswith("zip-")} <= known
+
+
+def test_install_of_what_is_not_valid_changes_nothing(shop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(NotValidated):
+        (tmp_path / "app-2.0.tls").write_bytes(shop.good(generate_key(2048)))
+        DirectorControl(shop.directory).install(tmp_path / "app-2.0.tls")
+    assert [path.name for path in shop.directory.glob("[!.]*")] == ["sourcekey_tls.key"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has anything to give away")
+def test_what_roots_commands_write_belongs_to_the_owner_of_the_directory(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    """Else the service could not read its own marks, nor write its own log, after an operator's `install`."""
+    os.chown(shop.directory, 12345, 12345)
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0
+    written = [shop.directory / "app-2.0.tls", *(shop.directory / ".state").rglob("*")]
+    assert {path.name for path in written} >= {
+        "marks.json",
+        "marks.lock",
+        "audit.jsonl",
+        "audit.lock",
+    }
+    for path in (*written, shop.directory / ".state"):
+        assert path.stat().st_uid == 12345, path
