@@ -8,6 +8,7 @@ import click
 
 from director.cli.shared import control_of
 from director.errors import NotFound
+from director.tls.manifest import SBOM_NAME
 
 
 @click.command()
@@ -57,7 +58,10 @@ def avail(ctx: click.Context) -> None:
 @click.argument("member", required=False)
 @click.pass_context
 def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
-    """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one."""
+    """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one.
+
+    `sbom` prints its bill of materials (CycloneDX JSON).
+    """
     control = control_of(ctx)
     path = control.locate(file)
     verdict = control.inspect(path)
@@ -75,6 +79,10 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
     elif member == "contents":
         for entry in archive.entries:
             click.echo(f" {entry.size:6d}  {entry.name}")
+    elif member == "sbom" and SBOM_NAME not in archive.names:
+        raise NotFound(f"{path} has no bill of materials.", hint="Build it with the hatch plugin.")
+    elif member == "sbom":
+        sys.stdout.buffer.write(archive.read(SBOM_NAME))
     elif member in archive.names:
         sys.stdout.buffer.write(archive.read(member))
     else:

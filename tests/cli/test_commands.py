@@ -93,6 +93,7 @@ def test_tlsinfo_validates_lists_and_prints(home: Path) -> None:
     contents = run(home, "tlsinfo", "foo-2.0.tls", "contents").stdout.splitlines()
     assert contents[-2:] == ["      0  foo/__init__.py", "      6  foo/actor.py"]
     assert run(home, "tlsinfo", str(home / "foo-2.0.tls"), "foo/actor.py").stdout == "x = 1\n"
+    assert run(home, "tlsinfo", "foo-2.0.tls", "sbom").exit_code == 4, "made without one"
     missing = run(home, "tlsinfo", "foo-2.0.tls", "foo/none.py")
     assert missing.exit_code == 4 and "contents" in missing.stderr
     assert run(home, "tlsinfo", "foo-9.tls").exit_code == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -245,3 +246,172 @@ def test_the_examples_table_is_the_one_that_the_readme_teaches() -> None:
         "deps",
         "tli",
     }
+
+
+# ---- hatch's own ways, and other frontends -------------------------------------------------------
+
+HATCHLING = [sys.executable, "-m", "hatchling", "build"]
+HOOK = "[tool.hatch.build.hooks.thespian]"
+
+
+def rewrite(builder: Builder, old: str, new: str) -> None:
+    toml = builder.project / "pyproject.toml"
+    text = toml.read_text()
+    assert old in text
+    toml.write_text(text.replace(old, new))
+
+
+def test_the_table_may_stand_at_the_wheel_target_or_in_hatch_toml(builder: Builder) -> None:
+    rewrite(builder, HOOK, "[tool.hatch.build.targets.wheel.hooks.thespian]\ndependencies = []")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0], *sorted(BOTH)]
+    assert builder.build(*HATCHLING, "-t", "tls") == [ALL[0], *sorted(BOTH)]
+    shutil.rmtree(builder.dist)
+    toml = builder.project / "pyproject.toml"
+    head, _, table = toml.read_text().partition("[tool.hatch.build.targets.wheel.hooks.thespian]")
+    toml.write_text(head)
+    (builder.project / "hatch.toml").write_text(f"[build.hooks.thespian]\n{table}")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0], *sorted(BOTH)]
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "made"),
+    [
+        ([], "HATCH_BUILD_NO_HOOKS", [ALL[0]]),
+        ([], "HATCH_BUILD_HOOKS_ONLY", sorted(BOTH)),
+        (["--hooks-only"], "", sorted(BOTH)),
+        ([], "HATCH_BUILD_CLEAN_HOOKS_AFTER", [ALL[0], *sorted(BOTH)]),
+    ],
+)
+def test_hatchs_variables_and_flags_are_heard(
+    builder: Builder, words: list[str], variable: str, made: list[str]
+) -> None:
+    environ = {**builder.environ, **({variable: "1"} if variable else {})}
+    assert builder.build(*HATCHLING, "-t", "wheel", *words, environ=environ) == made
+
+
+def test_a_hook_that_is_not_enabled_runs_when_its_variable_says_so(builder: Builder) -> None:
+    rewrite(builder, HOOK, f"{HOOK}\nenable-by-default = false")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0]]
+    environ = {**builder.environ, "HATCH_BUILD_HOOK_ENABLE_THESPIAN": "1"}
+    assert builder.build(*HATCHLING, "-t", "wheel", environ=environ) == [ALL[0], *sorted(BOTH)]
+
+
+def test_clean_removes_what_earlier_builds_of_the_target_left(builder: Builder) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    rewrite(builder, 'version = "1.0"', 'version = "2.0"')
+    (builder.dist / "other-1.0.tls").write_bytes(b"")
+    assert builder.build(*HATCHLING, "-t", "tls", "-c") == [
+        "farm-2.0.tls",
+        "farm.tli",
+        "other-1.0.tls",
+    ]
+
+
+def test_several_groups_of_one_project_are_made_at_once_and_one_bad_one_stops_all(
+    builder: Builder,
+) -> None:
+    rewrite(builder, HOOK, f"{HOOK[:-1]}.groups.farm]")
+    toml = builder.project / "pyproject.toml"
+    mill = f'{HOOK[:-1]}.groups.mill]\nsources = ["mill.py"]\nversion = "none"\n'
+    mill += 'tli.Actors."mill.Mill".OnLoad.Role = "Mill"\n'
+    toml.write_text(toml.read_text() + mill)
+    (builder.project / "mill.py").write_text(
+        "from thespian.actors import Actor\nclass Mill(Actor): pass\n"
+    )
+    made = [ALL[0], "farm-1.0.tls", "farm.tli", "mill.tli", "mill.tls"]
+    assert builder.build(*HATCHLING, "-t", "wheel") == made
+    shutil.rmtree(builder.dist)
+    (builder.project / "mill.py").write_text("class Miller: pass\n")
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    assert done.returncode == 1 and "mill.py defines no Mill" in done.stdout + done.stderr
+    assert builder.made() == []
+
+
+def test_what_fails_in_the_check_is_printed_as_the_authors_own_traceback(builder: Builder) -> None:
+    (builder.project / "farm/__init__.py").write_text("import click\n")
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    told = done.stdout + done.stderr
+    assert done.returncode == 1 and builder.made() == []
+    assert 'File "farm/__init__.py", line 1' in told and "No module named 'click'" in told
+    assert "hatch_thespian" not in told.partition("Traceback")[2]
+
+
+def test_each_step_leaves_one_line_in_a_log(builder: Builder) -> None:
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    told = [
+        line for line in (done.stdout + done.stderr).splitlines() if line.startswith("thespian:")
+    ]
+    words = (
+        "resolved 2 dist",
+        "archived 10 members",
+        "checked that 1 actors",
+        "signed farm-1.0.tls",
+    )
+    assert [
+        line.removeprefix("thespian: farm: ").startswith(word)
+        for line, word in zip(told, words, strict=True)
+    ]
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_commit_and_pipeline_of_ci_are_signed(builder: Builder) -> None:
+    environ = {
+        **builder.environ,
+        "CI_COMMIT_SHA": "c0ffee00",
+        "CI_PIPELINE_URL": "https://ci.example/7",
+    }
+    builder.build(*HATCHLING, "-t", "tls", environ=environ)
+    manifest = builder.verdict().manifest
+    assert manifest is not None and manifest.builder is not None
+    assert (manifest.commit, manifest.pipeline) == ("c0ffee00", "https://ci.example/7")
+
+
+def test_the_same_inputs_give_the_same_bytes_under_changed_conditions(
+    builder: Builder, tmp_path: Path, shared: Path
+) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    first = (builder.dist / "farm-1.0.tls").read_bytes()
+    other = tmp_path / "else where" / "tief er"
+    other.mkdir(parents=True)
+    for path in sorted(builder.project.rglob("*"), reverse=True):
+        if path.is_file() and builder.dist not in path.parents:
+            target = other / path.relative_to(builder.project)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            os.utime(target, (1e9, 1e9))
+            target.chmod(0o640)
+    changes = {
+        "LC_ALL": "C",
+        "TZ": "Pacific/Auckland",
+        "PYTHONHASHSEED": "7",
+        "HOME": str(tmp_path),
+    }
+    changes |= {"COLUMNS": "40", "PYTHONUTF8": "0", "TMPDIR": str(tmp_path)}
+    command = f"umask 077; exec {sys.executable} -m hatchling build -t tls"
+    done = builder.run("sh", "-c", command, at=other, environ={**builder.environ, **changes})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (other / "dist/farm-1.0.tls").read_bytes() == first
+
+
+def test_pip_wheel_makes_the_wheel_and_throws_the_rest_away_without_a_complaint(
+    builder: Builder,
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        "dist",
+    ]
+    assert builder.build(*command, ".") == [ALL[0]]
+
+
+def test_uv_build_leaves_all_four(builder: Builder) -> None:
+    uv = Path(sys.executable).parent / "uv"
+    environ = {**builder.environ, "UV_CACHE_DIR": str(builder.project.parent / "uv")}
+    environ["UV_PYTHON"] = sys.executable
+    made = builder.build(str(uv), "build", "--no-build-isolation", environ=environ)
+    assert [name for name in made if name != ".gitignore"] == ALL
