@@ -17,6 +17,7 @@ import pytest
 from director import demo
 from director.tls.keys import SigningKey
 from director.tls.verify import Policy, Verdict, verify
+from tests.conftest import Host
 from tests.wheels import make_wheel, write_files
 
 pytestmark = pytest.mark.system
@@ -415,3 +416,76 @@ def test_uv_build_leaves_all_four(builder: Builder) -> None:
     environ["UV_PYTHON"] = sys.executable
     made = builder.build(str(uv), "build", "--no-build-isolation", environ=environ)
     assert [name for name in made if name != ".gitignore"] == ALL
+
+
+# ---- setuptools, and publishing ------------------------------------------------------------------
+
+SETUPTOOLS = """
+[build-system]
+requires = ["setuptools>=70.1", "hatch-thespian"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "farm"
+version = "1.0"
+requires-python = ">=3.11"
+
+[tool.setuptools]
+packages = ["farm"]
+
+[tool.setuptools-thespian]
+sources = ["farm/**/*.py"]
+deps = ["scales>=1"]
+tli = "farm.tli"
+"""
+
+
+def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host: Host) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    by_hatch = (builder.dist / "farm-1.0.tls").read_bytes()
+    shutil.rmtree(builder.dist)
+    write_files(
+        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
+    )
+    assert builder.build(*PLAIN) == ALL
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == by_hatch
+    path = host.control.install(builder.dist / "farm-1.0.tls")
+    assert host.control.load(path.name).changed and host.control.role("Cow") is not None
+
+
+def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: Builder) -> None:
+    write_files(
+        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
+    )
+    done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    assert done.returncode == 0 and builder.made() == [ALL[0]]
+    assert "no signing key is set" in done.stdout + done.stderr
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS + 'sorces = ["x"]\n'})
+    shutil.rmtree(builder.dist)
+    done = builder.run(*PLAIN, "--wheel")
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and builder.made() == []
+    assert "tool.setuptools-thespian.sorces: there is no such key; did you mean 'sources'?" in told
+    head = SETUPTOOLS.partition("[tool.setuptools-thespian]")[0]
+    write_files(builder.project, {"pyproject.toml": head})
+    assert builder.build(*PLAIN, "--wheel") == [ALL[0]]
+
+
+def test_hatch_publish_puts_the_tls_where_it_is_told_and_never_over_another(
+    builder: Builder, tmp_path: Path
+) -> None:
+    builder.build(*HATCHLING, "-t", "wheel")
+    place = tmp_path / "published"
+    place.mkdir()
+    command = [*HATCH, "publish", "-p", "thespian", "-o", f"url={place}"]
+    done = builder.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
+    again = builder.run(*command, "dist/farm-1.0.tls")
+    assert again.returncode == 0 and "was there already" in again.stdout + again.stderr
+    (builder.dist / "farm-1.0.tls").write_bytes(b"other")
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text() + f'\n[tool.hatch.publish.thespian]\nurl = "{place}"\n')
+    refused = builder.run(*HATCH, "publish", "-p", "thespian")
+    assert refused.returncode == 1 and "with other bytes" in refused.stdout + refused.stderr
+    assert (place / "farm-1.0.tls").read_bytes() != b"other"
