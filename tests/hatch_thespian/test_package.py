@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from director.errors import BuildError
 from director.settings.tli import parse_tli
 from director.tls.archive import Member, write_archive
 from director.tls.container import seal
-from director.tls.keys import SigningKey, load_signing_key
+from director.tls.keys import SigningKey, generate_ed25519, generate_p256, load_signing_key
 from director.tls.verify import Policy, verify
 from hatch_thespian.package import Package, Project, make_package
 from hatch_thespian.problems import SeveralProblems
@@ -125,6 +126,16 @@ def test_the_same_input_gives_the_same_bytes(
     finally:
         os.umask(old_mask)
     assert build(other, key, SOURCE_DATE_EPOCH="86400").data != first.data
+
+
+@pytest.mark.parametrize("generate", [generate_ed25519, generate_p256])
+def test_keys_of_the_other_kinds_sign_the_same_bytes_each_time(
+    project: Path, generate: Callable[[], SigningKey]
+) -> None:
+    key = generate()
+    data = build(project, key).data
+    assert build(project, key).data == data
+    assert verify(data, [key.public], Policy(), datetime.now(UTC)).code == "valid"
 
 
 def test_a_byte_order_mark_of_the_tli_does_not_reach_the_host(
