@@ -26,8 +26,8 @@ from director.tls.naming import check_group
 from director.tls.version import check_version
 from hatch_thespian.distributions import Bundle
 from hatch_thespian.installed import collect, read_names
-from hatch_thespian.package import Package, finish, read_tli, source_date_epoch, version_of
-from hatch_thespian.parts import Parts, check_parts
+from hatch_thespian.package import Package, check, finish, read_tli, source_date_epoch, version_of
+from hatch_thespian.parts import Parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import read_key
@@ -150,8 +150,7 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
         native=policies.get("*", "refuse"),
         place="gensrc",
     )
-    check_parts(parts, problems, complete=sound)
-    problems.check()
+    check(parts, problems, steps, complete=sound)
     return parts
 
 

@@ -80,7 +80,9 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
         for entry in archive.entries:
             click.echo(f" {entry.size:6d}  {entry.name}")
     elif member == "sbom" and SBOM_NAME not in archive.names:
-        raise NotFound(f"{path} has no bill of materials.", hint="Build it with the hatch plugin.")
+        raise NotFound(
+            f"{path} has no bill of materials.", hint="One that bundles nothing needs none."
+        )
     elif member == "sbom":
         sys.stdout.buffer.write(archive.read(SBOM_NAME))
     elif member in archive.names:

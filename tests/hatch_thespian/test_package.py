@@ -55,7 +55,6 @@ def test_what_was_built_is_valid_and_tells_all_of_itself(project: Path, key: Sig
     assert verdict.archive.names == (
         "TLS-INF/manifest.json",
         "TLS-INF/group.tli",
-        "TLS-INF/sbom.cdx.json",
         "app/__init__.py",
         "app/main.py",
     )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from packaging.tags import Tag, sys_tags
 
 from director import demo
 from director.tls.keys import SigningKey
@@ -344,6 +345,7 @@ def test_each_step_leaves_one_line_in_a_log(builder: Builder) -> None:
     ]
     words = (
         "resolved 2 dist",
+        "checked the syntax of 2 files",
         "archived 10 members",
         "checked that 1 actors",
         "signed farm-1.0.tls",
@@ -489,3 +491,40 @@ def test_hatch_publish_puts_the_tls_where_it_is_told_and_never_over_another(
     refused = builder.run(*HATCH, "publish", "-p", "thespian")
     assert refused.returncode == 1 and "with other bytes" in refused.stdout + refused.stderr
     assert (place / "farm-1.0.tls").read_bytes() != b"other"
+
+
+def test_a_host_says_at_load_which_external_distribution_it_lacks(
+    builder: Builder, host: Host
+) -> None:
+    rewrite(builder, HOOK, f'{HOOK}\nexternal = ["not-on-this-host>=2", "scales"]')
+    cow = "from thespian.actors import Actor\nclass Cow(Actor): pass\n"
+    (builder.project / "farm/cow.py").write_text(cow)
+    builder.build(*HATCHLING, "-t", "tls")
+    shutil.copy(builder.dist / "farm-1.0.tls", host.directory)
+    command = [sys.executable, "-m", "director", "load", "farm"]
+    done = builder.run(*command, environ=host.environment())
+    assert done.returncode == 7 and "Traceback" not in done.stderr
+    assert "It expects on this host: not-on-this-host>=2, scales." in done.stderr
+    assert not host.control.running()
+
+
+def test_a_host_that_the_tags_do_not_fit_refuses_the_file(builder: Builder, host: Host) -> None:
+    shelf = builder.project.parent / "shelf"
+    make_wheel(
+        shelf,
+        "scales",
+        "7.0",
+        files={"scales.py": "", "_s.so": b"\x7fELF"},
+        tag=str(next(sys_tags())),
+    )
+    rewrite(builder, HOOK, f'{HOOK}\nnative = "allow"')
+    environ = {**builder.environ, "PIP_FIND_LINKS": str(shelf), "PIP_NO_INDEX": "1"}
+    builder.build(*HATCHLING, "-t", "tls", environ=environ)
+    data = (builder.dist / "farm-1.0.tls").read_bytes()
+    here = verify(data, [builder.key.public], Policy(), datetime.now(UTC))
+    assert (
+        here.valid and here.manifest is not None and here.manifest.tags == (str(next(sys_tags())),)
+    )
+    elsewhere = Policy(tags=frozenset({Tag("cp399", "cp399", "amiga")}))
+    there = verify(data, [builder.key.public], elsewhere, datetime.now(UTC))
+    assert (there.code, there.exit_status) == ("tags", 7)
