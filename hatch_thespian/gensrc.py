@@ -20,13 +20,14 @@ from packaging.utils import canonicalize_name
 from director.errors import BuildError, NotFound, UsageError
 from director.settings.tli import Tli
 from director.tls.archive import Member
-from director.tls.container import FMT1
+from director.tls.container import FMT1, FMT2
+from director.tls.keys import RSA
 from director.tls.naming import check_group
 from director.tls.version import check_version
 from hatch_thespian.distributions import Bundle
 from hatch_thespian.installed import collect, read_names
-from hatch_thespian.package import Package, finish, read_tli, source_date_epoch, version_of
-from hatch_thespian.parts import Parts, check_parts
+from hatch_thespian.package import Package, check, finish, read_tli, source_date_epoch, version_of
+from hatch_thespian.parts import Parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import read_key
@@ -34,8 +35,8 @@ from hatch_thespian.sources import read_source
 from hatch_thespian.table import POLICIES
 
 OPTIONS = ("version", "deps", "tli", "fmt", "native", "external")
-#: Names of the envelope's formats, old and short.
-FORMATS = ("1", FMT1.partition("-")[0], FMT1)
+#: Names of the envelope's formats; the key's kind decides which of the two it can be.
+FORMATS = {"1": 1, FMT1.partition("-")[0]: 1, FMT1: 1, "2": 2, FMT2: 2}
 GRAMMAR = "GROUP KEY DIR [version:V] [deps:F] [tli:F] [fmt:E] [native:M] [external:F] SRC…"
 
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([^}]*)\})", re.ASCII)
@@ -149,8 +150,7 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
         native=policies.get("*", "refuse"),
         place="gensrc",
     )
-    check_parts(parts, problems, complete=sound)
-    problems.check()
+    check(parts, problems, steps, complete=sound)
     return parts
 
 
@@ -165,6 +165,12 @@ def generate(
     root = cwd / _expanded(request.directory, environ)
     warnings: list[str] = []
     key = read_key(_file(request.key, root, cwd, environ), environ, warn=warnings.append)
+    wanted = FORMATS.get(request.options.get("fmt", ""))
+    if wanted not in {None, 1 if key.public.algorithm == RSA else 2}:
+        raise UsageError(
+            f"fmt:{request.options['fmt']} cannot be signed with {request.key}, a {key.public.algorithm} key.",
+            hint="RSA keys sign format 1, Ed25519 and ECDSA P-256 keys format 2.",
+        )
     if parts.tli_data is None:
         warnings.append(
             f"There is no {root / request.group}.tli and no tli: was given; the group starts no actor."

@@ -6,6 +6,7 @@ those that were installed: a distribution without a list of its files, or one th
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
 import json
 import sys
@@ -150,7 +151,9 @@ def read_installed(found: importlib.metadata.Distribution) -> Dist:
         BuildError: code ``installed``; it has no list of files, lacks one, or is an editable installation.
     """
     name = f"{found.metadata['Name']} {found.version}"
-    files = [PurePosixPath(file) for file in found.files or ()]
+    # Not `found.files`: since Python 3.12 it leaves out what is missing.
+    record = csv.reader((found.read_text("RECORD") or "").splitlines())
+    files = [PurePosixPath(row[0]) for row in record if row]
     info = next((one.parent.name for one in files if one.name == "METADATA"), "")
     if not info.endswith(".dist-info"):
         raise _unusable(name, "it was installed without a list of its files (RECORD)")
@@ -173,7 +176,7 @@ def read_installed(found: importlib.metadata.Distribution) -> Dist:
         requires=requires_of(found.metadata),  # type: ignore[arg-type]
         members=tuple(members),
         tag=_tag(found.read_text("WHEEL") or ""),
-        summary=str(found.metadata["Summary"] or ""),
+        summary=str((found.metadata.get_all("Summary") or [""])[0]),
         homepage=homepage_of(found.metadata),  # type: ignore[arg-type]
     )
 

@@ -21,15 +21,13 @@ from director.tls.manifest import MANIFEST_NAME, SBOM_NAME, TLI_NAME, Manifest, 
 from director.tls.naming import file_name
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
-from hatch_thespian.check import check_archive
-from hatch_thespian.dependencies import Wanted, resolve
+from hatch_thespian.checks import check_sources
 from hatch_thespian.distributions import Bundle
 from hatch_thespian.literal import literal
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.provenance import provenance
-from hatch_thespian.sbom import sbom
 from hatch_thespian.sources import Selected, select
 from hatch_thespian.table import Table
 
@@ -111,8 +109,8 @@ def make_package(
         native=table.native.get("*", "refuse"),
         place=table.path,
     )
-    check_parts(parts, problems, complete=sound and bool(bundle.distributions or not table.deps))
-    problems.check()
+    complete = sound and bool(bundle.distributions or not table.deps)
+    check(parts, problems, steps, complete=complete)
     warnings = []
     if tli_data is None and (project.root / f"{table.group}.tli").is_file():
         warnings.append(
@@ -120,6 +118,24 @@ def make_package(
             "the group starts no actor."
         )
     return finish(parts, key, environ, steps=steps, warnings=warnings)
+
+
+def check(parts: Parts, problems: Problems, steps: Steps, *, complete: bool) -> None:
+    """Check syntax, names, compiled parts and actors, and stop for everything that was found.
+
+    Args:
+        problems: what is wrong already.
+        complete: as for `hatch_thespian.parts.check_parts`.
+
+    Raises:
+        SeveralProblems: everything that is wrong.
+    """
+    count = sum(one.name.endswith(".py") for one in parts.own)
+    with steps.step("checking syntax") as step:
+        check_sources(parts.own, problems)
+        step.told = f"checked the syntax of {count} files"
+    check_parts(parts, problems, complete=complete)
+    problems.check()
 
 
 def finish(
@@ -152,6 +168,8 @@ def finish(
     actors = [actor.class_name for actor in parts.tli.actors]
     if actors:
         with steps.step("checking") as step:
+            from hatch_thespian.check import check_archive
+
             told += check_archive(archive, actors, parts.bundle.external, environ)
             step.told = f"checked that {len(actors)} actors import from it"
     with steps.step("signing") as step:
@@ -236,6 +254,10 @@ def _tli(table: Table, root: Path) -> tuple[Tli, bytes | None]:
 
 
 def _bundle(table: Table, root: Path, environ: Mapping[str, str], steps: Steps) -> Bundle:
+    if not table.deps and not table.external:
+        return Bundle()
+    from hatch_thespian.dependencies import Wanted, resolve  # most of what it needs is pip's
+
     wanted = Wanted(table.deps, table.external, table.native, table.path)
     if not table.deps:
         return resolve(wanted, root, environ, steps.detail)
@@ -248,7 +270,10 @@ def _bundle(table: Table, root: Path, environ: Mapping[str, str], steps: Steps) 
 def _archive(parts: Parts, key: SigningKey, environ: Mapping[str, str]) -> bytes:
     epoch = source_date_epoch(environ)
     described = [] if parts.tli_data is None else [Member(TLI_NAME, parts.tli_data)]
-    described.append(Member(SBOM_NAME, sbom(parts.group, parts.version, parts.bundle, epoch)))
+    if parts.bundle.distributions:
+        from hatch_thespian.sbom import sbom
+
+        described.append(Member(SBOM_NAME, sbom(parts.group, parts.version, parts.bundle, epoch)))
     described += parts.members
     built = provenance(environ)
     created = None

@@ -15,7 +15,7 @@ from packaging.tags import sys_tags
 from director.settings.tli import Tli
 from director.tls.archive import Member
 from director.tls.naming import reserved_names
-from hatch_thespian.checks import check_actors, check_sources
+from hatch_thespian.checks import check_actors
 from hatch_thespian.distributions import PURE, Bundle, is_native
 from hatch_thespian.problems import Problems
 
@@ -74,13 +74,12 @@ class Parts:
 
 
 def check_parts(parts: Parts, problems: Problems, *, complete: bool = True) -> None:
-    """Tell everything that does not fit.
+    """Tell everything that does not fit; the syntax is `hatch_thespian.checks.check_sources`' business.
 
     Args:
         problems: told.
         complete: False where the bundle or the selection is not what it should be, and missing members are no news.
     """
-    check_sources(parts.own, problems)
     _check_native(parts, problems)
     _check_names(parts, problems)
     if complete:

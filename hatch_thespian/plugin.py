@@ -9,6 +9,7 @@ from hatchling.plugin import hookimpl
 if TYPE_CHECKING:
     from hatch_thespian.builder import TlsBuilder
     from hatch_thespian.hook import ThespianBuildHook
+    from hatch_thespian.publisher import ThespianPublisher
 
 
 @hookimpl
@@ -25,3 +26,11 @@ def hatch_register_builder() -> type[TlsBuilder]:
     from hatch_thespian.builder import TlsBuilder
 
     return TlsBuilder
+
+
+@hookimpl
+def hatch_register_publisher() -> type[ThespianPublisher]:
+    """The publisher ``thespian``; only hatch itself asks for it."""
+    from hatch_thespian.publisher import ThespianPublisher
+
+    return ThespianPublisher

@@ -42,10 +42,10 @@ class Steps:
     def step(self, doing: str) -> Iterator[Step]:
         """A step that takes time; an error in it leaves no line."""
         step = Step(doing)
-        started = time.perf_counter()
         with _shown(f"{self.title}{doing} …"):
+            started = time.perf_counter()
             yield step
-        took = time.perf_counter() - started
+            took = time.perf_counter() - started
         self.seconds[doing] = took
         self.line(f"{self.title}{step.told} ({took:.2f} s)")
 

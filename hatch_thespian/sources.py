@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
@@ -20,7 +20,7 @@ from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.table import Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
-_BYTE_CODE = {".pyc", ".pyo"}
+_BYTE_CODE = (".pyc", ".pyo")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
         raise BuildError(
             f"{table.path}.sources-dir: there is no directory {directory}.", code="sources"
         )
-    names = sorted(_walk(directory, {path.resolve() for path in skip}))
+    linked = dict(_walk(directory, {path.resolve() for path in skip}))
+    names = sorted(linked)
     problems = Problems()
     why: dict[str, str] = {}
     for number, pattern in enumerate(table.sources):
@@ -73,7 +74,7 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
     for name in names:
         if wanted.match_file(name) and not unwanted.match_file(name):
             with problems.kept():
-                members.append(Member(name, read_source(directory, name)))
+                members.append(Member(name, read_source(directory, name, linked=linked[name])))
     if not members and not problems:
         problems.add(
             f"{table.path}.exclude: it leaves no file of those that sources selects.",
@@ -102,35 +103,38 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
         pass  # there is no such directory here
 
 
-def _walk(directory: Path, skip: set[Path]) -> Iterator[str]:
-    """Names, with ``/``, of all files below; not those of hidden directories, environments and caches.
+def _walk(directory: Path, skip: set[Path]) -> Iterator[tuple[str, bool]]:
+    """Names, with ``/``, of all files below, and whether a link led there.
 
-    Links to directories are followed, as hatchling does for the wheel, and rings of them are cut.
+    Hidden directories, environments and caches are left out. Links to directories are followed, as hatchling does for
+    the wheel, and rings of them are cut.
     """
-    above = {directory: frozenset({directory.resolve()})}  # what each directory lies in, really
+    above = {directory: (frozenset({directory.resolve()}), False)}  # what each lies in, really
     for folder, folders, files in os.walk(directory, followlinks=True):
         here = Path(folder)
-        ancestors = above.pop(here)
+        ancestors, linked = above.pop(here)
         kept = []
         for name in folders:
             real = (here / name).resolve()
             hidden = name.startswith(".") or name == "__pycache__"
             ring = real in skip or real in ancestors
             if not hidden and not ring and not (real / "pyvenv.cfg").exists():
-                above[here / name] = ancestors | {real}
+                above[here / name] = (ancestors | {real}, linked or (here / name).is_symlink())
                 kept.append(name)
         folders[:] = kept
+        prefix = "" if here == directory else f"{here.relative_to(directory).as_posix()}/"
         for name in files:
-            if Path(name).suffix not in _BYTE_CODE:
-                yield PurePosixPath((here / name).relative_to(directory)).as_posix()
+            if not name.endswith(_BYTE_CODE):
+                yield f"{prefix}{name}", linked
 
 
-def read_source(directory: Path, name: str) -> bytes:
+def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
     """The bytes of one file that is to be shipped.
 
     Args:
         directory: where member names begin.
         name: the member's name, with ``/``.
+        linked: whether a link may lead to its folder.
 
     Raises:
         BuildError: codes member-name, link, sources, private-key.
@@ -141,14 +145,17 @@ def read_source(directory: Path, name: str) -> bytes:
         raise BuildError(
             f"{path}: its name {wrong}.", hint="Rename it or exclude it.", code="member-name"
         )
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise BuildError(
-            f"{path}: it is a link to {path.resolve()}, outside of {directory}.",
-            hint="Copy the file, or exclude it.",
-            code="link",
-        )
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
+        mode = path.lstat().st_mode
+        if linked or stat.S_ISLNK(mode):
+            if not path.resolve().is_relative_to(directory.resolve()):
+                raise BuildError(
+                    f"{path}: it is a link to {path.resolve()}, outside of {directory}.",
+                    hint="Copy the file, or exclude it.",
+                    code="link",
+                )
+            mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise BuildError(
                 f"{path}: it is not a regular file.", hint="Exclude it.", code="sources"
             )

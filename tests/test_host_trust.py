@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from director.cli import cli
 from director.control import DirectorControl
 from director.errors import DirectorError, NotValidated
 from director.tls.keys import SigningKey, generate_key
+from tests.commands import Result, run_command
 from tests.trust_cases import CASES, Workshop
 
 
@@ -30,8 +29,8 @@ def shop(tmp_path: Path, key: SigningKey) -> Workshop:
 def install(shop: Workshop, tmp_path: Path, name: str, data: bytes, *flags: str) -> Result:
     path = tmp_path / name
     path.write_bytes(data)
-    return CliRunner().invoke(
-        cli, ["install", *flags, str(path)], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
+    return run_command(
+        ["install", *flags, str(path)], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
     )
 
 

@@ -9,6 +9,7 @@ import click
 from director import documents
 from director.cli.shared import control_of, json_option, show
 from director.errors import NotFound
+from director.tls.manifest import SBOM_NAME
 
 
 @click.command()
@@ -60,7 +61,10 @@ def avail(ctx: click.Context, as_json: bool) -> None:
 @click.argument("member", required=False)
 @click.pass_context
 def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
-    """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one."""
+    """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one.
+
+    `sbom` prints its bill of materials (CycloneDX JSON).
+    """
     control = control_of(ctx)
     path = control.locate(file)
     verdict = control.inspect(path)
@@ -78,6 +82,12 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
     elif member == "contents":
         for entry in archive.entries:
             click.echo(f" {entry.size:6d}  {entry.name}")
+    elif member == "sbom" and SBOM_NAME not in archive.names:
+        raise NotFound(
+            f"{path} has no bill of materials.", hint="One that bundles nothing needs none."
+        )
+    elif member == "sbom":
+        sys.stdout.buffer.write(archive.read(SBOM_NAME))
     elif member in archive.names:
         sys.stdout.buffer.write(archive.read(member))
     else:

@@ -27,7 +27,7 @@ def gensrc(ctx: click.Context, list_only: bool, arguments: tuple[str, ...]) -> N
     deps:F      a file of names, one a line: distributions or import names that are
                 installed here; what they need comes along
     tli:F       the TLI file; without it, DIR/GROUP.tli
-    fmt:E       the format of the file, 1
+    fmt:E       the format, 1 or 2; without it, the one that the key's kind signs
     native:M    compiled parts of dependencies: refuse, strip or allow, or NAME=POLICY,…
     external:F  a file of names, as for deps, that hosts have and that stay out
     SRC         a file or a quoted glob with **, below DIR or relative to it

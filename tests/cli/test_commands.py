@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from director.cli import cli
 from director.system import SystemProcesses
 from director.tls.keys import SigningKey, generate_key, load_public_key, load_signing_key
+from tests.commands import Result, run_command
 from tests.conftest import make_tls
 
 TLI = "{'Actors': {}}"
@@ -32,14 +32,8 @@ def home(tmp_path: Path, key: SigningKey) -> Path:
 
 
 def run(home: Path, *words: str, env: dict[str, str] | None = None) -> Result:
-    verbose = words[:1] == ("verbose",)
-    return CliRunner().invoke(
-        cli,
-        list(words[1:] if verbose else words),
-        env={"THESPIAN_DIRECTOR_DIR": str(home), "THESPIAN_DIRECTOR_STATE": None, **(env or {})},
-        obj={"verbose": verbose},
-        prog_name="director",
-    )
+    told = {"THESPIAN_DIRECTOR_DIR": str(home), "THESPIAN_DIRECTOR_STATE": None, **(env or {})}
+    return run_command(words, env=told)
 
 
 def test_no_command_is_help_on_stdout_and_starts_nothing(home: Path) -> None:
@@ -93,6 +87,7 @@ def test_tlsinfo_validates_lists_and_prints(home: Path) -> None:
     contents = run(home, "tlsinfo", "foo-2.0.tls", "contents").stdout.splitlines()
     assert contents[-2:] == ["      0  foo/__init__.py", "      6  foo/actor.py"]
     assert run(home, "tlsinfo", str(home / "foo-2.0.tls"), "foo/actor.py").stdout == "x = 1\n"
+    assert run(home, "tlsinfo", "foo-2.0.tls", "sbom").exit_code == 4, "made without one"
     missing = run(home, "tlsinfo", "foo-2.0.tls", "foo/none.py")
     assert missing.exit_code == 4 and "contents" in missing.stderr
     assert run(home, "tlsinfo", "foo-9.tls").exit_code == 4

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from director.errors import BuildError, DirectorError, UsageError
-from director.tls.keys import SigningKey
+from director.tls.keys import SigningKey, generate_ed25519
 from hatch_thespian.distributions import Bundle
 from hatch_thespian.gensrc import expand, gather, generate, read_arguments, read_policies
 from hatch_thespian.installed import collect, read_names
@@ -302,6 +302,21 @@ def test_without_a_tli_and_without_a_version_it_says_so(tree: Path, key: Signing
     parts = gather(request, Path("/"), {}, Steps())
     package = generate(request, parts, Path("/"), {}, Steps())
     assert package.name == "app.tls" and "starts no actor" in package.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "works"), [("1", False), ("2", True), ("ThespianDirectorFMT2", True)]
+)
+def test_the_format_has_to_be_one_that_the_key_signs(tree: Path, fmt: str, works: bool) -> None:
+    (tree / "key.pem").write_bytes(generate_ed25519().private_pem(None))
+    request = read_arguments(["app", "key.pem", ".", f"fmt:{fmt}", "pkg/*.py"])
+    parts = gather(request, tree, {}, Steps())
+    if works:
+        package = generate(request, parts, tree, {}, Steps())
+        assert package.data.startswith(b"ThespianDirectorFMT2-ed25519\n")
+    else:
+        with pytest.raises(UsageError, match="RSA keys sign format 1"):
+            generate(request, parts, tree, {}, Steps())
 
 
 def test_every_mistake_is_told_at_once(tree: Path, site: Path) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from director.errors import BuildError
 from director.settings.tli import parse_tli
-from director.tls.keys import SigningKey
+from director.tls.archive import Member, write_archive
+from director.tls.container import seal
+from director.tls.keys import SigningKey, generate_ed25519, generate_p256, load_signing_key
 from director.tls.verify import Policy, verify
 from hatch_thespian.package import Package, Project, make_package
 from hatch_thespian.problems import SeveralProblems
@@ -47,7 +55,6 @@ def test_what_was_built_is_valid_and_tells_all_of_itself(project: Path, key: Sig
     assert verdict.archive.names == (
         "TLS-INF/manifest.json",
         "TLS-INF/group.tli",
-        "TLS-INF/sbom.cdx.json",
         "app/__init__.py",
         "app/main.py",
     )
@@ -118,6 +125,16 @@ def test_the_same_input_gives_the_same_bytes(
     finally:
         os.umask(old_mask)
     assert build(other, key, SOURCE_DATE_EPOCH="86400").data != first.data
+
+
+@pytest.mark.parametrize("generate", [generate_ed25519, generate_p256])
+def test_keys_of_the_other_kinds_sign_the_same_bytes_each_time(
+    project: Path, generate: Callable[[], SigningKey]
+) -> None:
+    key = generate()
+    data = build(project, key).data
+    assert build(project, key).data == data
+    assert verify(data, [key.public], Policy(), datetime.now(UTC)).code == "valid"
 
 
 def test_a_byte_order_mark_of_the_tli_does_not_reach_the_host(
@@ -196,3 +213,56 @@ def test_a_tli_that_the_table_does_not_name_is_warned_of(project: Path, key: Sig
 def test_a_source_of_another_python_is_built_with_a_warning(project: Path, key: SigningKey) -> None:
     package = make_package(table(), Project(project, "1", ">=4"), key, {}, output=project / "dist")
     assert "resolved for this Python" in package.warnings[0]
+
+
+#: Of a key for this file alone.
+PRIMES = (
+    int(
+        "da293135c74758f3cec7b7c052c89eb86795e4e7b41abbd5e416c1d5d934c60f84c92210d0e78c492f210de37a"
+        "46b5c24463459f8b6a37aa1acb19ef177a5b843d9027c4c69de2e5cfbd7c65eaa84987ea97ad429b2a8bca8bd0"
+        "cf3a35b83ffabf7e2e17fdb298cc3dd62f7f031e6e6d473b7c9c000a5dee1dc6464f7088739b",
+        16,
+    ),
+    int(
+        "c466ea5698ae29b9a2dc16fe8ca444115b565074a942dd612f0d177ecc798fb1157f16ad92556663f1475613fc"
+        "e558baae214afd47c03a7d60d40743632ef92bf19f2e27fbbcc1324c64b7a10fda814c7b96e574eb577e1049c1"
+        "e3da9a4176f2e5eb456ab0cfccf72f794c634a1c33197c81e74cb99ecb44da0ae72326f6c8bb",
+        16,
+    ),
+)
+MEMBERS_DIGEST = "ff0ac752a6a5e2d482822fd311615554d2435c46f6a18ae38e4ef6abc18dce72"
+SEALED_DIGEST = "82fe26eaff7ac413d45cb128abedf0278c4c5879e64043963c67d38ffa5cd669"
+
+
+def fixed_key() -> SigningKey:
+    """A key that is the same for ever, made of two known primes, so that bytes can be compared with recorded ones."""
+    p, q = PRIMES
+    d = pow(65537, -1, math.lcm(p - 1, q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
+    )
+    pem = numbers.private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return load_signing_key(pem, name="fixed")
+
+
+def test_every_python_gives_the_bytes_that_were_recorded(tmp_path: Path) -> None:
+    """Run by each Python of CI. Change the digest only where the format is meant to change."""
+    sources = {f"app/m{n}.py": f"import sys\n\nVALUE = {n}\n" * 20 for n in range(30)}
+    root = write_files(tmp_path, {**TREE, **sources, "app/caf\u00e9.txt": "au lait\n"})
+    chosen = table(sources=("app/",), version="7.0")
+    package = build(root, fixed_key(), chosen, SOURCE_DATE_EPOCH="1709208300")
+    verdict = verify(package.data, [fixed_key().public], Policy(), datetime.now(UTC))
+    assert verdict.archive is not None
+    parts = [
+        f"{n} {hashlib.sha256(verdict.archive.read(n)).hexdigest()}" for n in verdict.archive.names
+    ]
+    # The bill of materials and the builder's version differ with their libraries, not with Python.
+    steady = [one for one in parts if not one.startswith("TLS-INF/") or "group.tli" in one]
+    assert hashlib.sha256("\n".join(steady).encode()).hexdigest() == MEMBERS_DIGEST
+    if "ng" in zlib.ZLIB_RUNTIME_VERSION:
+        pytest.skip("zlib-ng packs otherwise than zlib: equal builds need the same library")
+    zipped = write_archive(
+        [Member(n, verdict.archive.read(n)) for n in verdict.archive.names if n.startswith("app/")]
+    )
+    assert hashlib.sha256(seal(zipped, fixed_key())).hexdigest() == SEALED_DIGEST

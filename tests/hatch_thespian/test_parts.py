@@ -6,6 +6,7 @@ import pytest
 
 from director.settings.tli import tli_from_definition
 from director.tls.archive import Member
+from hatch_thespian.checks import check_sources
 from hatch_thespian.distributions import Dist, bundle
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
@@ -26,6 +27,7 @@ def codes(
             tuple(Member(n, t.encode()) for n, t in brought.items()),
         )
         parts = Parts("app", "1", "", parts.sources, bundle=bundle([dist], {"lib": ("deps",)}))
+    check_sources(parts.own, problems)
     check_parts(parts, problems)
     return [one.code for one in problems.found]
 
@@ -36,6 +38,7 @@ def codes(
         ({"app.py": "X = 1\n"}, {"lib.py": ""}, []),
         ({"app.py": "def f(:"}, None, ["syntax"]),
         ({"app.py": "x = '\0'"}, None, ["syntax"]),
+        ({"app.py": "return 3"}, None, ["syntax"]),
         ({"lib.py": ""}, {"lib.py": ""}, ["collision"]),
         ({"App.py": "", "app.py": ""}, None, ["case"]),
         ({"caf\u00e9.py": "", "cafe\u0301.py": ""}, None, ["case"]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hatch_thespian.table import TABLE, TableError, read_table
+from hatch_thespian.literal import literal
+from hatch_thespian.table import TABLE, TableError, read_table, read_tables
 
 
 def read(toml: str) -> Any:
@@ -67,6 +69,27 @@ def test_every_key_is_taken_as_it_stands() -> None:
         ('sources = ["a"]\nsources-dir = "../x"', "sources-dir", "in the project"),
         ('sources = ["a"]\nrequire-key = "yes"', "require-key", "true or false"),
         ('sources = ["a"]\nexlude = ["b"]', "exlude", "did you mean 'exclude'?"),
+        ('sources = ["a"]\nnative = "maybe"', "native", "refuse, strip, allow"),
+        ('sources = ["a"]\nnative = {x = "maybe"}', "native.x", "refuse, strip, allow"),
+        ('sources = ["a"]\nnative = 1', "native", "text or a table"),
+        ('sources = ["a"]\nexternal = ["x y"]', "external[0]", "PEP 508"),
+        ('sources = ["a"]\nexternal = ["x.whl y"]', "external[0]", "PEP 508"),
+        ('sources = ["a"]\ntli = {}', "tli", "'Actors' is missing"),
+        (
+            'sources = ["a"]\ntli = {Actors = {x = {}}}',
+            "tli['Actors']['x']",
+            "does not name an actor",
+        ),
+        (
+            'sources = ["a"]\ntli.Actors."a.B".OnLoad.Message = [1979-05-27]',
+            "tli.Actors.a.B.OnLoad.Message[0]",
+            "a date cannot",
+        ),
+        (
+            'sources = ["a"]\ntli.Actors."a.B".OnLoad.Message = nan',
+            "tli.Actors.a.B.OnLoad.Message",
+            "a nan cannot",
+        ),
         ('sources = ["a"]\nzzz = 1', "zzz", "known are group, sources"),
     ],
 )
@@ -98,9 +121,110 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_s
 KEYS = ("group", "sources", "exclude", "sources-dir", "tli", "version", "deps", "odd")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # tables of Unicode, once
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES))
 def test_whatever_stands_there_it_reads_or_is_told(told: dict[str, Any]) -> None:
     try:
         read_table(told, project_name="app")
     except TableError as problem:
         assert all(line.startswith(TABLE) for line in problem.problems)
+
+
+def test_external_native_and_paths_of_wheels_are_taken() -> None:
+    table = read(
+        """
+        sources = ["a"]
+        deps = ["libs/a-1-py3-none-any.whl", "b @ libs/b"]
+        external = ["numpy>=2"]
+        native = { PyYAML = "strip", "*" = "allow" }
+        """
+    )
+    assert table.deps == ("libs/a-1-py3-none-any.whl", "b @ libs/b")
+    assert table.external == ("numpy>=2",) and table.native == {"pyyaml": "strip", "*": "allow"}
+    assert read('sources = ["a"]\nnative = "strip"').native == {"*": "strip"}
+
+
+def test_a_tli_may_be_written_as_a_table_and_ships_as_the_literal_that_a_file_holds() -> None:
+    table = read(
+        """
+        sources = ["a"]
+        [tli]
+        AutoUnload = true
+        Actors."a.b.C" = { OnLoad = { Role = "C", Message = ["go", 1, 2.5, {x = "it's"}] } }
+        """
+    )
+    assert table.tli is None and table.inline_tli is not None
+    text = literal(table.inline_tli)
+    assert text == (
+        "{\n    'AutoUnload': True,\n    'Actors': {\n        'a.b.C': {\n            'OnLoad': {\n"
+        "                'Role': 'C',\n                'Message': ['go', 1, 2.5, {\n"
+        "                        'x': \"it's\",\n                    }],\n"
+        "            },\n        },\n    },\n}\n"
+    )
+    assert ast.literal_eval(text) == table.inline_tli
+
+
+TOML = st.recursive(
+    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(TOML)
+def test_a_literal_reads_back_as_what_it_was(value: Any) -> None:
+    assert ast.literal_eval(literal(value)) == value
+
+
+def test_each_of_several_groups_is_a_table_of_its_own() -> None:
+    told = tomllib.loads(
+        """
+        require-key = true
+        dependencies = ["hatchs-own"]
+        [groups.front]
+        sources = ["front/"]
+        [groups.back]
+        sources = ["back/"]
+        version = "date"
+        require-key = false
+        """
+    )
+    front, back = read_tables(told, project_name="whatever")
+    assert (front.group, back.group) == ("front", "back") and back.version == "date"
+    assert front.require_key and not back.require_key
+    assert front.path == f"{TABLE}.groups.front"
+    assert read_tables({"sources": ["a"]}, project_name="one")[0].group == "one"
+
+
+def test_the_mistakes_of_all_groups_are_told_at_once() -> None:
+    told = tomllib.loads(
+        """
+        sources = ["a"]
+        [groups.front]
+        source = ["front/"]
+        [groups.back-end]
+        sources = ["back/"]
+        [groups.Front]
+        sources = ["x"]
+        [groups.inner]
+        group = "other"
+        sources = ["x"]
+        """
+    )
+    with pytest.raises(TableError) as caught:
+        read_tables(told, project_name="x")
+    text = str(caught.value)
+    for words in (
+        f"{TABLE}.sources: with groups it stands in the table of each group",
+        f"{TABLE}.groups.front.source: there is no such key; did you mean 'sources'?",
+        f"{TABLE}.groups.front.sources: it is missing",
+        f"{TABLE}.groups.back-end.group: 'back-end' cannot be a group",
+        f"{TABLE}.groups.Front: it differs from front only by case",
+        f"{TABLE}.groups.inner: it has to be a table, without group",
+    ):
+        assert words in text
+    wrongs: tuple[dict[str, Any], ...] = ({"groups": {}}, {"groups": 3}, {"groups": {"a": 3}})
+    for wrong in wrongs:
+        with pytest.raises(TableError):
+            read_tables(wrong, project_name="x")

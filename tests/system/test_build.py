@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from packaging.tags import Tag, sys_tags
 
 from director import demo
 from director.tls.keys import SigningKey
 from director.tls.verify import Policy, Verdict, verify
+from tests.conftest import Host
 from tests.wheels import make_wheel, write_files
 
 pytestmark = pytest.mark.system
@@ -245,3 +248,283 @@ def test_the_examples_table_is_the_one_that_the_readme_teaches() -> None:
         "deps",
         "tli",
     }
+
+
+# ---- hatch's own ways, and other frontends -------------------------------------------------------
+
+HATCHLING = [sys.executable, "-m", "hatchling", "build"]
+HOOK = "[tool.hatch.build.hooks.thespian]"
+
+
+def rewrite(builder: Builder, old: str, new: str) -> None:
+    toml = builder.project / "pyproject.toml"
+    text = toml.read_text()
+    assert old in text
+    toml.write_text(text.replace(old, new))
+
+
+def test_the_table_may_stand_at_the_wheel_target_or_in_hatch_toml(builder: Builder) -> None:
+    rewrite(builder, HOOK, "[tool.hatch.build.targets.wheel.hooks.thespian]\ndependencies = []")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0], *sorted(BOTH)]
+    assert builder.build(*HATCHLING, "-t", "tls") == [ALL[0], *sorted(BOTH)]
+    shutil.rmtree(builder.dist)
+    toml = builder.project / "pyproject.toml"
+    head, _, table = toml.read_text().partition("[tool.hatch.build.targets.wheel.hooks.thespian]")
+    toml.write_text(head)
+    (builder.project / "hatch.toml").write_text(f"[build.hooks.thespian]\n{table}")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0], *sorted(BOTH)]
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "made"),
+    [
+        ([], "HATCH_BUILD_NO_HOOKS", [ALL[0]]),
+        ([], "HATCH_BUILD_HOOKS_ONLY", sorted(BOTH)),
+        (["--hooks-only"], "", sorted(BOTH)),
+        ([], "HATCH_BUILD_CLEAN_HOOKS_AFTER", [ALL[0], *sorted(BOTH)]),
+    ],
+)
+def test_hatchs_variables_and_flags_are_heard(
+    builder: Builder, words: list[str], variable: str, made: list[str]
+) -> None:
+    environ = {**builder.environ, **({variable: "1"} if variable else {})}
+    assert builder.build(*HATCHLING, "-t", "wheel", *words, environ=environ) == made
+
+
+def test_a_hook_that_is_not_enabled_runs_when_its_variable_says_so(builder: Builder) -> None:
+    rewrite(builder, HOOK, f"{HOOK}\nenable-by-default = false")
+    assert builder.build(*HATCHLING, "-t", "wheel") == [ALL[0]]
+    environ = {**builder.environ, "HATCH_BUILD_HOOK_ENABLE_THESPIAN": "1"}
+    assert builder.build(*HATCHLING, "-t", "wheel", environ=environ) == [ALL[0], *sorted(BOTH)]
+
+
+def test_clean_removes_what_earlier_builds_of_the_target_left(builder: Builder) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    rewrite(builder, 'version = "1.0"', 'version = "2.0"')
+    (builder.dist / "other-1.0.tls").write_bytes(b"")
+    assert builder.build(*HATCHLING, "-t", "tls", "-c") == [
+        "farm-2.0.tls",
+        "farm.tli",
+        "other-1.0.tls",
+    ]
+
+
+def test_several_groups_of_one_project_are_made_at_once_and_one_bad_one_stops_all(
+    builder: Builder,
+) -> None:
+    rewrite(builder, HOOK, f"{HOOK[:-1]}.groups.farm]")
+    toml = builder.project / "pyproject.toml"
+    mill = f'{HOOK[:-1]}.groups.mill]\nsources = ["mill.py"]\nversion = "none"\n'
+    mill += 'tli.Actors."mill.Mill".OnLoad.Role = "Mill"\n'
+    toml.write_text(toml.read_text() + mill)
+    (builder.project / "mill.py").write_text(
+        "from thespian.actors import Actor\nclass Mill(Actor): pass\n"
+    )
+    made = [ALL[0], "farm-1.0.tls", "farm.tli", "mill.tli", "mill.tls"]
+    assert builder.build(*HATCHLING, "-t", "wheel") == made
+    shutil.rmtree(builder.dist)
+    (builder.project / "mill.py").write_text("class Miller: pass\n")
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    assert done.returncode == 1 and "mill.py defines no Mill" in done.stdout + done.stderr
+    assert builder.made() == []
+
+
+def test_what_fails_in_the_check_is_printed_as_the_authors_own_traceback(builder: Builder) -> None:
+    (builder.project / "farm/__init__.py").write_text("import click\n")
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    told = done.stdout + done.stderr
+    assert done.returncode == 1 and builder.made() == []
+    assert 'File "farm/__init__.py", line 1' in told and "No module named 'click'" in told
+    assert "hatch_thespian" not in told.partition("Traceback")[2]
+
+
+def test_each_step_leaves_one_line_in_a_log(builder: Builder) -> None:
+    done = builder.run(*HATCHLING, "-t", "wheel")
+    told = [
+        line for line in (done.stdout + done.stderr).splitlines() if line.startswith("thespian:")
+    ]
+    words = (
+        "resolved 2 dist",
+        "checked the syntax of 2 files",
+        "archived 10 members",
+        "checked that 1 actors",
+        "signed farm-1.0.tls",
+    )
+    assert [
+        line.removeprefix("thespian: farm: ").startswith(word)
+        for line, word in zip(told, words, strict=True)
+    ]
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_commit_and_pipeline_of_ci_are_signed(builder: Builder) -> None:
+    environ = {
+        **builder.environ,
+        "CI_COMMIT_SHA": "c0ffee00",
+        "CI_PIPELINE_URL": "https://ci.example/7",
+    }
+    builder.build(*HATCHLING, "-t", "tls", environ=environ)
+    manifest = builder.verdict().manifest
+    assert manifest is not None and manifest.builder is not None
+    assert (manifest.commit, manifest.pipeline) == ("c0ffee00", "https://ci.example/7")
+
+
+def test_the_same_inputs_give_the_same_bytes_under_changed_conditions(
+    builder: Builder, tmp_path: Path, shared: Path
+) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    first = (builder.dist / "farm-1.0.tls").read_bytes()
+    other = tmp_path / "else where" / "tief er"
+    other.mkdir(parents=True)
+    for path in sorted(builder.project.rglob("*"), reverse=True):
+        if path.is_file() and builder.dist not in path.parents:
+            target = other / path.relative_to(builder.project)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            os.utime(target, (1e9, 1e9))
+            target.chmod(0o640)
+    changes = {
+        "LC_ALL": "C",
+        "TZ": "Pacific/Auckland",
+        "PYTHONHASHSEED": "7",
+        "HOME": str(tmp_path),
+    }
+    changes |= {"COLUMNS": "40", "PYTHONUTF8": "0", "TMPDIR": str(tmp_path)}
+    command = f"umask 077; exec {sys.executable} -m hatchling build -t tls"
+    done = builder.run("sh", "-c", command, at=other, environ={**builder.environ, **changes})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (other / "dist/farm-1.0.tls").read_bytes() == first
+
+
+def test_pip_wheel_makes_the_wheel_and_throws_the_rest_away_without_a_complaint(
+    builder: Builder,
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        "dist",
+    ]
+    assert builder.build(*command, ".") == [ALL[0]]
+
+
+def test_uv_build_leaves_all_four(builder: Builder) -> None:
+    uv = Path(sys.executable).parent / "uv"
+    environ = {**builder.environ, "UV_CACHE_DIR": str(builder.project.parent / "uv")}
+    environ["UV_PYTHON"] = sys.executable
+    made = builder.build(str(uv), "build", "--no-build-isolation", environ=environ)
+    assert [name for name in made if name != ".gitignore"] == ALL
+
+
+# ---- setuptools, and publishing ------------------------------------------------------------------
+
+SETUPTOOLS = """
+[build-system]
+requires = ["setuptools>=70.1", "hatch-thespian"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "farm"
+version = "1.0"
+requires-python = ">=3.11"
+
+[tool.setuptools]
+packages = ["farm"]
+
+[tool.setuptools-thespian]
+sources = ["farm/**/*.py"]
+deps = ["scales>=1"]
+tli = "farm.tli"
+"""
+
+
+def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host: Host) -> None:
+    builder.build(*HATCHLING, "-t", "tls")
+    by_hatch = (builder.dist / "farm-1.0.tls").read_bytes()
+    shutil.rmtree(builder.dist)
+    write_files(
+        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
+    )
+    assert builder.build(*PLAIN) == ALL
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == by_hatch
+    path = host.control.install(builder.dist / "farm-1.0.tls")
+    assert host.control.load(path.name).changed and host.control.role("Cow") is not None
+
+
+def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: Builder) -> None:
+    write_files(
+        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
+    )
+    done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    assert done.returncode == 0 and builder.made() == [ALL[0]]
+    assert "no signing key is set" in done.stdout + done.stderr
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS + 'sorces = ["x"]\n'})
+    shutil.rmtree(builder.dist)
+    done = builder.run(*PLAIN, "--wheel")
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and builder.made() == []
+    assert "tool.setuptools-thespian.sorces: there is no such key; did you mean 'sources'?" in told
+    head = SETUPTOOLS.partition("[tool.setuptools-thespian]")[0]
+    write_files(builder.project, {"pyproject.toml": head})
+    assert builder.build(*PLAIN, "--wheel") == [ALL[0]]
+
+
+def test_hatch_publish_puts_the_tls_where_it_is_told_and_never_over_another(
+    builder: Builder, tmp_path: Path
+) -> None:
+    builder.build(*HATCHLING, "-t", "wheel")
+    place = tmp_path / "published"
+    place.mkdir()
+    command = [*HATCH, "publish", "-p", "thespian", "-o", f"url={place}"]
+    done = builder.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
+    again = builder.run(*command, "dist/farm-1.0.tls")
+    assert again.returncode == 0 and "was there already" in again.stdout + again.stderr
+    (builder.dist / "farm-1.0.tls").write_bytes(b"other")
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text() + f'\n[tool.hatch.publish.thespian]\nurl = "{place}"\n')
+    refused = builder.run(*HATCH, "publish", "-p", "thespian")
+    assert refused.returncode == 1 and "with other bytes" in refused.stdout + refused.stderr
+    assert (place / "farm-1.0.tls").read_bytes() != b"other"
+
+
+def test_a_host_says_at_load_which_external_distribution_it_lacks(
+    builder: Builder, host: Host
+) -> None:
+    rewrite(builder, HOOK, f'{HOOK}\nexternal = ["not-on-this-host>=2", "scales"]')
+    cow = "from thespian.actors import Actor\nclass Cow(Actor): pass\n"
+    (builder.project / "farm/cow.py").write_text(cow)
+    builder.build(*HATCHLING, "-t", "tls")
+    shutil.copy(builder.dist / "farm-1.0.tls", host.directory)
+    command = [sys.executable, "-m", "director", "load", "farm"]
+    done = builder.run(*command, environ=host.environment())
+    assert done.returncode == 7 and "Traceback" not in done.stderr
+    assert "It expects on this host: not-on-this-host>=2, scales." in done.stderr
+    assert not host.control.running()
+
+
+def test_a_host_that_the_tags_do_not_fit_refuses_the_file(builder: Builder, host: Host) -> None:
+    shelf = builder.project.parent / "shelf"
+    make_wheel(
+        shelf,
+        "scales",
+        "7.0",
+        files={"scales.py": "", "_s.so": b"\x7fELF"},
+        tag=str(next(sys_tags())),
+    )
+    rewrite(builder, HOOK, f'{HOOK}\nnative = "allow"')
+    environ = {**builder.environ, "PIP_FIND_LINKS": str(shelf), "PIP_NO_INDEX": "1"}
+    builder.build(*HATCHLING, "-t", "tls", environ=environ)
+    data = (builder.dist / "farm-1.0.tls").read_bytes()
+    here = verify(data, [builder.key.public], Policy(), datetime.now(UTC))
+    assert (
+        here.valid and here.manifest is not None and here.manifest.tags == (str(next(sys_tags())),)
+    )
+    elsewhere = Policy(tags=frozenset({Tag("cp399", "cp399", "amiga")}))
+    there = verify(data, [builder.key.public], elsewhere, datetime.now(UTC))
+    assert (there.code, there.exit_status) == ("tags", 7)

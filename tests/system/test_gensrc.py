@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -120,6 +121,10 @@ def test_the_guides_example_2_3_5_from_key_to_answer(host: Host, project: Path, 
         names
     )
     assert {"tabulate/__init__.py", "jinja2/__init__.py", "jsonschema/__init__.py"} < set(names)
+
+    bill = json.loads(gensrc(host, project, f"tlsinfo {made[0]} sbom").stdout)
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {"tabulate", "jsonschema", "Jinja2"} < {one["name"] for one in bill["components"]}
 
     loaded = host.control.load("foo")
     assert loaded.warnings == ()

@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from director.cli import cli
 from director.control import source_hash
 from director.errors import DirectorError, LoadFailed, NotValidated
 from director.files import locked
@@ -29,6 +27,7 @@ from director.tls.archive import Member, write_archive
 from director.tls.container import seal
 from director.tls.keys import SigningKey, generate_ed25519, generate_key, generate_p256
 from director.tls.manifest import MANIFEST_NAME, describe
+from tests.commands import run_command
 from tests.conftest import Host, open_host
 from tests.trust_cases import CASES, Case, Workshop, small_key
 
@@ -94,8 +93,8 @@ def test_nothing_of_it_is_loaded_and_the_running_version_answers(
     with kept(standing.directory, tmp_path / "aside"):
         path = standing.directory / case.file
         path.write_bytes(case.make(Workshop(standing.key, standing.directory)))
-        done = CliRunner().invoke(
-            cli, ["load", case.file], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
+        done = run_command(
+            ["load", case.file], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
         )
         assert done.exit_code == case.status, done.output
         assert "director: " in done.stderr and "Traceback" not in done.output and not done.stdout
@@ -262,8 +261,8 @@ def test_an_old_key_of_1024_bits_serves_where_the_operator_says_so_with_a_warnin
         (standing.directory / "other-1.0.tls").write_bytes(
             seal(write_archive([Member("other/__init__.py", b"")]), old)
         )
-        done = CliRunner().invoke(
-            cli, ["load", "other"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
+        done = run_command(
+            ["load", "other"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
         )
         assert done.exit_code == 0 and "1024 bits" in done.stderr, done.output
     standing.control.unload(standing.control.loaded()["other"]["ActiveHash"])
@@ -281,9 +280,7 @@ def test_what_is_revoked_while_it_runs_is_unloaded_by_the_next_refresh(
         shop.settings(revoked=f"{hashlib.sha256(data).hexdigest()}  # a bad build")
         assert standing.control.revoked() == {source_hash(data): "a bad build"}
         assert version_that_answers(standing) == "6.0", "until the refresh"
-        done = CliRunner().invoke(
-            cli, ["refresh"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
-        )
+        done = run_command(["refresh"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)})
         assert done.exit_code == 1 and "a bad build" in done.stderr, done.output
         assert source_hash(data) not in standing.control.loaded()["app"]["Loaded"]
         assert version_that_answers(standing) != "6.0"

@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from director.cli import cli
 from director.control import DirectorControl
 from director.errors import SettingsError
 from director.settings.config import read_trust
 from director.tls.keys import SigningKey
 from director.tls.verify import Policy, verify
 from director.trust import HostTrust, rules_of
+from tests.commands import run_command
 from tests.trust_cases import CASES, Case, Workshop
 
 
@@ -63,9 +62,7 @@ def test_the_decision(shop: Workshop, case: Case) -> None:
 def test_tlsinfo(shop: Workshop, case: Case) -> None:
     (shop.directory / case.file).write_bytes(case.make(shop))
     before = (shop.directory / ".state" / "audit.jsonl").read_text().splitlines()
-    done = CliRunner().invoke(
-        cli, ["tlsinfo", case.file], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
-    )
+    done = run_command(["tlsinfo", case.file], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)})
     assert done.exit_code == case.status, done.output
     assert "director: " in done.stderr and "Traceback" not in done.output and not done.stdout
     after = (shop.directory / ".state" / "audit.jsonl").read_text().splitlines()
@@ -78,8 +75,8 @@ def test_tlsinfo(shop: Workshop, case: Case) -> None:
 def test_the_good_file_is_valid_at_both_depths(shop: Workshop) -> None:
     """Else every refusal above would prove nothing."""
     (shop.directory / "app-2.0.tls").write_bytes(shop.good())
-    done = CliRunner().invoke(
-        cli, ["tlsinfo", "app-2.0.tls"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
+    done = run_command(
+        ["tlsinfo", "app-2.0.tls"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
     )
     assert done.exit_code == 0 and "Validated" in done.stdout, done.output
 
@@ -102,8 +99,8 @@ def test_odd_key_files_are_named_and_hide_no_good_one(shop: Workshop) -> None:
         shop.trusted(pem, f"more{number}")
     shop.trusted(good, "zz")
     (shop.directory / "app-2.0.tls").write_bytes(shop.good())
-    done = CliRunner().invoke(
-        cli, ["tlsinfo", "app-2.0.tls"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
+    done = run_command(
+        ["tlsinfo", "app-2.0.tls"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)}
     )
     assert done.exit_code == 0, done.output
     for name in ("odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "more2"):
