@@ -6,7 +6,9 @@ What lives here is their order. No source is imported in this process: the check
 from __future__ import annotations
 
 import codecs
+import importlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -261,7 +263,9 @@ def _bundle(table: Table, root: Path, environ: Mapping[str, str], steps: Steps) 
     wanted = Wanted(table.deps, table.external, table.native, table.path)
     if not table.deps:
         return resolve(wanted, root, environ, steps.detail)
-    with steps.step("resolving") as step:
+    # While pip works this process waits: it imports meanwhile what writes the bill of materials.
+    with steps.step("resolving") as step, ThreadPoolExecutor(1) as meanwhile:
+        meanwhile.submit(importlib.import_module, "cyclonedx.output.json")
         bundle = resolve(wanted, root, environ, steps.detail)
         step.told = f"resolved {len(bundle.distributions)} distributions"
     return bundle
