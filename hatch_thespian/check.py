@@ -24,6 +24,7 @@ from hatch_thespian import probe
 from hatch_thespian.problems import Problems
 from hatch_thespian.signing import without_keys
 
+_NO_MODULES = (".dist-info", ".egg-info", ".pth")
 #: Seconds that importing all actors of a source may take.
 LIMIT = 120
 
@@ -67,10 +68,14 @@ def present(external: Sequence[str]) -> Present:
             continue
         names.add(name)
         places.add(str(found.locate_file("")))
-        for file in found.files or ():
-            first = file.parts[0]
-            if first != ".." and not first.endswith((".dist-info", ".egg-info")):
-                tops.add(first.partition(".")[0])
+        mine = {
+            file.parts[0].partition(".")[0]
+            for file in found.files or ()
+            if file.parts[0] != ".." and not file.parts[0].endswith(_NO_MODULES)
+        }
+        if asked and not mine:  # an editable installation lies elsewhere
+            absent.append(wanted.name)
+        tops |= mine
         queue.extend((Requirement(text), False) for text in found.requires or ())
     return Present(tuple(sorted(tops)), tuple(sorted(names)), tuple(sorted(places)), tuple(absent))
 

@@ -138,6 +138,9 @@ def test_what_is_present_is_read_from_the_installed_files(
         make_wheel(tmp_path, "odd-name", files={"other.py": "", "pack/x.py": ""}), tmp_path / "t"
     )
     monkeypatch.syspath_prepend(str(tmp_path / "t"))
+    edited = make_wheel(tmp_path, "edited", files={"_edited.pth": str(tmp_path)})
+    unpack(edited, tmp_path / "t")
+    assert present(["edited"]).absent == ("edited",)
     found = present(["Odd.Name", "missing"])
     assert found.tops == ("other", "pack") and found.absent == ("missing",)
     assert found.places == (str(tmp_path / "t"),) and found.names == ("odd-name",)
