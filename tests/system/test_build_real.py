@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import venv
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from director import demo
 from tests.conftest import Host
 from tests.wheels import write_files
 
@@ -140,11 +142,35 @@ PROJECT = {
 }
 
 
-def test_ten_real_libraries_are_used_by_an_actor_on_a_host_that_has_none_of_them(
-    host: Host, tmp_path: Path
-) -> None:
-    installed = {canonicalize_name(one.name) for one in importlib.metadata.distributions()}
+@pytest.fixture
+def director(tmp_path: Path, host: Host) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command of a director in a Python of its own, which has what the director needs and nothing more."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    binaries = tmp_path / "venv/bin"
+    wheel = demo.plugin_wheel(tmp_path / "wheels")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(binaries / words[0]), *words[1:]],
+            env=host.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
+
+    done = run("python", "-m", "pip", "install", "--quiet", str(wheel))
+    if done.returncode:
+        pytest.skip(f"no package index gives the director's own needs: {done.stderr[-300:]}")
+    listed = run("python", "-m", "pip", "list", "--format", "json").stdout
+    installed = {canonicalize_name(one["name"]) for one in json.loads(listed)}
     assert not {canonicalize_name(name) for name in LIBRARIES} & installed - OF_THE_DIRECTOR
+    return run
+
+
+def test_ten_real_libraries_are_used_by_an_actor_on_a_host_that_has_none_of_them(
+    host: Host, tmp_path: Path, director: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     project = write_files(tmp_path / "project", PROJECT)
     pem = tmp_path / "sourcekey.pem"
     pem.write_bytes(host.key.private_pem(None))
@@ -160,8 +186,9 @@ def test_ten_real_libraries_are_used_by_an_actor_on_a_host_that_has_none_of_them
         pytest.skip(f"no package index gives them: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stdout + done.stderr
 
-    path = host.control.install(project / "dist/everything-1.0.tls")
-    verdict = host.control.check(path)
+    done = director("director", "install", str(project / "dist/everything-1.0.tls"))
+    assert done.returncode == 0, done.stderr
+    verdict = host.control.check(host.directory / "everything-1.0.tls")
     assert verdict.manifest is not None and verdict.archive is not None
     assert verdict.manifest.tags == ("py3-none-any",)
     assert not any(name.endswith(".so") for name in verdict.archive.names)
@@ -170,7 +197,8 @@ def test_ten_real_libraries_are_used_by_an_actor_on_a_host_that_has_none_of_them
         one["purl"].split("/")[1].split("@")[0] for one in bill["components"]
     }
 
-    host.control.load("everything")
+    done = director("director", "load", "everything")
+    assert done.returncode == 0, done.stderr
     role = host.control.role("Everything")
     assert role is not None
     question = {"names": list(LIBRARIES)}
