@@ -42,6 +42,12 @@ from director.trust import HostTrust
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
+#: Codes of a load that failed for another reason than the Source Authority's refusal.
+NOT_STARTED = frozenset(
+    {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
+    | {"unloaded", "unpack", "unsettled", "went-back"}
+)
 
 
 @dataclass(frozen=True)
@@ -409,7 +415,7 @@ class DirectorControl:
         answer = self.ask(request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
         if not answer["Success"]:
             code = str(answer.get("Code", "load-failed"))
-            family = NotValidated if code in {"signature", "no-keys"} else LoadFailed
+            family = LoadFailed if code in NOT_STARTED else NotValidated
             raise family(str(answer.get("Message", "the load failed")), code=code)
         self.say(str(answer["Message"]))
         return Loaded(
