@@ -163,11 +163,28 @@ class DirectorControl:
         with self.store.lock("start"):
             if processes.running():
                 return False
+            self._end_old_base()
             left = processes.end_leftovers()
             if left:
                 self.warn(f"{_dead_admin(left)} They were ended before the new one was started.")
             processes.start()
         return True
+
+    def _end_old_base(self) -> None:
+        """``oldthespbase.cfg``: a system of the base before still holds the port, or might."""
+        from dataclasses import replace
+
+        old = self.config.old_system_base
+        if not old or old == self.config.system_base:
+            return
+        config = replace(self.config, system_base=old)
+        processes = SystemProcesses(config, self.state, self.environ, self.say)
+        if processes.running():
+            line = Connection(processes, self.directory, self.state, self.say, self.warn)
+            line.system.shutdown()
+            line.close()
+            processes.wait_until_gone()
+            self.warn(f"An actor system of {old} was running and was shut down first.")
 
     def shutdown(self) -> list[int]:
         """Stop the actor system and see that every process of it has gone.
@@ -192,7 +209,9 @@ class DirectorControl:
             self.say(f"the Director was not told: {problem.message}")
         self.system.shutdown()
         self.close()
-        return processes.wait_until_gone()
+        killed = processes.wait_until_gone()
+        self._end_old_base()
+        return killed
 
     @property
     def connection(self) -> Connection:
