@@ -42,6 +42,12 @@ from director.trust import HostTrust
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
+#: Codes of a load that failed for another reason than the Source Authority's refusal.
+NOT_STARTED = frozenset(
+    {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
+    | {"unloaded", "unpack", "unsettled", "went-back"}
+)
 
 
 @dataclass(frozen=True)
@@ -157,11 +163,28 @@ class DirectorControl:
         with self.store.lock("start"):
             if processes.running():
                 return False
+            self._end_old_base()
             left = processes.end_leftovers()
             if left:
                 self.warn(f"{_dead_admin(left)} They were ended before the new one was started.")
             processes.start()
         return True
+
+    def _end_old_base(self) -> None:
+        """``oldthespbase.cfg``: a system of the base before still holds the port, or might."""
+        from dataclasses import replace
+
+        old = self.config.old_system_base
+        if not old or old == self.config.system_base:
+            return
+        config = replace(self.config, system_base=old)
+        processes = SystemProcesses(config, self.state, self.environ, self.say)
+        if processes.running():
+            line = Connection(processes, self.directory, self.state, self.say, self.warn)
+            line.system.shutdown()
+            line.close()
+            processes.wait_until_gone()
+            self.warn(f"An actor system of {old} was running and was shut down first.")
 
     def shutdown(self) -> list[int]:
         """Stop the actor system and see that every process of it has gone.
@@ -186,7 +209,9 @@ class DirectorControl:
             self.say(f"the Director was not told: {problem.message}")
         self.system.shutdown()
         self.close()
-        return processes.wait_until_gone()
+        killed = processes.wait_until_gone()
+        self._end_old_base()
+        return killed
 
     @property
     def connection(self) -> Connection:
@@ -409,7 +434,7 @@ class DirectorControl:
         answer = self.ask(request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
         if not answer["Success"]:
             code = str(answer.get("Code", "load-failed"))
-            family = NotValidated if code in {"signature", "no-keys"} else LoadFailed
+            family = LoadFailed if code in NOT_STARTED else NotValidated
             raise family(str(answer.get("Message", "the load failed")), code=code)
         self.say(str(answer["Message"]))
         return Loaded(

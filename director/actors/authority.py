@@ -51,6 +51,8 @@ class SourceAuthority(ActorTypeDispatcher):
         self.director: Any = None
         self.refused: set[str] = set()
         self.starters: list[Any] = []
+        #: Whether the Admin has us for its authority.
+        self.standing = False
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """``{"AuthorityOp": "Startup", "Directory": …, "State": …, "Director": address}``."""
@@ -62,8 +64,12 @@ class SourceAuthority(ActorTypeDispatcher):
                 self._tidy()
                 self.registerSourceAuthority()
                 self.notifyOnSourceAvailability()
+            if self.standing:
+                self.send(sender, {"AuthorityResponse": "Standing", "Success": True})
+                return
             self.starters.append(sender)
-            self.loadActorSource(io.BytesIO(PROBE))
+            if first:  # one that comes before it is unloaded again would be ignored by the Admin
+                self.loadActorSource(io.BytesIO(PROBE))
 
     def receiveMsg_ValidateSource(self, message: ValidateSource, sender: Any) -> None:
         """Answer the Admin, always, exactly once, and always with an archive that it can read.
@@ -76,6 +82,7 @@ class SourceAuthority(ActorTypeDispatcher):
             for starter in self.starters:
                 self.send(starter, {"AuthorityResponse": "Standing", "Success": True})
             self.starters.clear()
+            self.standing = True
             self.refused.add(source_hash)
             self.send(sender, ValidatedSource(source_hash, refusal_archive("a probe"), REFUSED))
             return

@@ -26,6 +26,46 @@ from director.text import nearest
 class Grammar(click.Group):
     """The guide's grammar: ``verbose`` and ``help`` count as the first word (guide 2.1)."""
 
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **kwargs: Any
+    ) -> int:
+        """Run a command; errors made on purpose become a sentence, or a document, and their exit status."""
+        words = list(sys.argv[1:] if args is None else args)
+        status = self._attempt(words, "--json" in words, kwargs)
+        if standalone_mode:
+            sys.exit(status)
+        return status
+
+    def _attempt(self, words: list[str], as_json: bool, kwargs: dict[str, Any]) -> int:
+        try:
+            done = super().main(words, standalone_mode=False, **kwargs)
+            return done if isinstance(done, int) else 0
+        except DirectorError as problem:
+            _complain(problem, as_json)
+            return problem.exit_status
+        except click.ClickException as problem:
+            if not as_json:
+                problem.show()
+            else:
+                _complain(UsageError(problem.format_message()), as_json)
+            return problem.exit_code
+        except click.Abort:
+            tell("director: interrupted")
+            return 1
+        except OSError as problem:
+            if isinstance(problem, BrokenPipeError):
+                # The reader of our output went away; nothing more can be told.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 1
+            name = f"{problem.filename}: " if problem.filename else ""
+            text = f"{name}{problem.strerror or problem}."
+            if isinstance(problem, FileNotFoundError):
+                told: DirectorError = NotFound(text)
+            else:
+                told = DirectorError(text, code="os-error")
+            _complain(told, as_json)
+            return told.exit_status
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``verbose`` off, here and not in `main`, so that shell completion sees it too."""
         if args[:1] == ["verbose"]:
@@ -99,37 +139,10 @@ def run(words: Sequence[str], control: DirectorControl | None = None) -> int:
         words: as typed after ``director``.
         control: used instead of one of the environment's director directory.
     """
-    as_json = "--json" in words
-    try:
-        done = cli.main(
-            list(words), prog_name="director", obj={"control": control}, standalone_mode=False
-        )
-        return done if isinstance(done, int) else 0
-    except DirectorError as problem:
-        _complain(problem, as_json)
-        return problem.exit_status
-    except click.ClickException as problem:
-        if not as_json:
-            problem.show()
-        else:
-            _complain(UsageError(problem.format_message()), as_json)
-        return problem.exit_code
-    except click.Abort:
-        tell("director: interrupted")
-        return 1
-    except OSError as problem:
-        if isinstance(problem, BrokenPipeError):
-            # The reader of our output went away; nothing more can be told.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        name = f"{problem.filename}: " if problem.filename else ""
-        text = f"{name}{problem.strerror or problem}."
-        if isinstance(problem, FileNotFoundError):
-            told: DirectorError = NotFound(text)
-        else:
-            told = DirectorError(text, code="os-error")
-        _complain(told, as_json)
-        return told.exit_status
+    done = cli.main(
+        list(words), prog_name="director", obj={"control": control}, standalone_mode=False
+    )
+    return int(done)
 
 
 def _complain(problem: DirectorError, as_json: bool) -> None:

@@ -37,6 +37,8 @@ SETTINGS = {
 BASES = ("multiprocTCPBase", "multiprocUDPBase", "multiprocQueueBase", "simpleSystemBase")
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FILTER = "director.logfilter.ActorAddressLogFilter"
+#: Other names of it: Thespian's own fills in another word than the guide says where no actor is.
+_OTHER_NAMES = {"thespian.director.ActorAddressLogFilter", "director.ActorAddressLogFilter"}
 _FORMAT = (
     "%(asctime)s %(levelname)-7s %(actorAddress)s %(name)s  %(message)s [%(filename)s:%(lineno)s]"
 )
@@ -77,7 +79,7 @@ class Config:
     system_base: str
     old_system_base: str | None
     admin_port: int
-    convention_leader: str | None
+    convention_leader: str | list[str] | None
     capabilities: dict[str, Any]
     logging: dict[str, Any]
     log_directory: Path
@@ -140,7 +142,7 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
         system_base=base,
         old_system_base=found.text("oldthespbase") or None,
         admin_port=port,
-        convention_leader=found.text("convleader") or None,
+        convention_leader=found.words("convleader") or None,
         capabilities=capabilities,
         logging=_placed(logging, logs),
         log_directory=logs,
@@ -231,6 +233,19 @@ class _Files:
             self.wrong(name, "it has more than one line", "Write the value alone.")
         self._note(name, value or SETTINGS[name][1], raw)
         return value
+
+    def words(self, name: str) -> str | list[str]:
+        """A plain word, or a Python list of such; "" where there is no file."""
+        raw = self._read(name)
+        if raw is None or raw.strip()[:1] not in {"[", "("}:
+            return self.text(name)
+        value = self._evaluate(name, raw, {})
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(one, str) and one for one in value
+        ):
+            self.wrong(name, f"{value!r} is no list of texts")
+        self._note(name, list(value), raw)
+        return list(value)
 
     def number(self, name: str, default: int) -> int:
         """A whole number."""
@@ -327,6 +342,9 @@ def _placed(logging: dict[str, Any], logs: Path) -> dict[str, Any]:
         name = handler.get("filename")
         if isinstance(name, str) and not Path(name).is_absolute():
             handler["filename"] = str(logs / name)
+    for one in _dictionaries(made.get("filters")):
+        if one.get("()") in _OTHER_NAMES:
+            one["()"] = _FILTER
     for formatter in _dictionaries(made.get("formatters")):
         if "fmt" in formatter and "format" not in formatter and "()" not in formatter:
             formatter["format"] = formatter.pop("fmt")  # the guide's own example writes it so (2.4)

@@ -50,6 +50,43 @@ def test_a_word_may_be_plain_quoted_or_of_the_environment(tmp_path: Path, text: 
     assert found.system_base == "multiprocUDPBase"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("192.168.32.19", "192.168.32.19"),
+        ("'192.168.32.19:1900'", "192.168.32.19:1900"),
+        ("['a', 'b:1900']", ["a", "b:1900"]),
+        ("('a', 'b')", ["a", "b"]),
+    ],
+)
+def test_leaders_may_be_one_or_a_list(tmp_path: Path, text: str, value: object) -> None:
+    assert read_config(write(tmp_path, convleader=text), {}).convention_leader == value
+
+
+def test_a_list_of_leaders_holds_texts(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="convleader"):
+        read_config(write(tmp_path, convleader="['a', 3]"), {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "thespian.director.ActorAddressLogFilter",
+        "director.ActorAddressLogFilter",
+        "director.logfilter.ActorAddressLogFilter",
+    ],
+)
+def test_under_each_of_its_names_the_filter_leaves_the_address_empty_outside_actors(
+    tmp_path: Path, name: str
+) -> None:
+    text = f"{{'version': 1, 'filters': {{'isActorLog': {{'()': {name!r}}}}}}}"
+    told = read_config(write(tmp_path, thesplog=text), {}).logging
+    made = logging.config.DictConfigurator(told).configure_filter(told["filters"]["isActorLog"])
+    record = logging.LogRecord("x", 20, "f", 1, "m", (), None)
+    assert isinstance(made, ActorAddressLogFilter)
+    assert made.filter(record) and vars(record)["actorAddress"] == ""
+
+
 @pytest.mark.parametrize("text", ["1901", " 1901 \n", "'1901'", "\ufeff1901"])
 def test_a_number_may_be_quoted(tmp_path: Path, text: str) -> None:
     found = read_config(write(tmp_path, adminport=text), {})

@@ -136,7 +136,7 @@ def test_a_global_name_passes_on_and_each_holder_hears_its_words(story: Story) -
     eventually(lambda: "1 P stop" in story.told())
     told = story.told()
     # The trial of the class has no name and no message; it is ended before the holder is told.
-    assert told[0] == "2 P load" and "2 ? exit" in told
+    assert sorted(told[:2]) == ["2 ? exit", "2 P load"]
     rest = [line for line in told if line not in {"2 P load", "2 ? exit"}]
     assert rest == ["1 N stop", "1 N exit", "2 N load", "1 P stop"]
 
