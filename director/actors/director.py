@@ -133,6 +133,7 @@ class Director(Requests):
     def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: Any) -> None:
         """The system goes down; Thespian ends our children after us."""
         self.closing = True
+        self.compilers.stop_all()
 
     def _verdict(self, message: Message) -> None:
         source_hash = message["SourceHash"]
@@ -278,6 +279,8 @@ class Director(Requests):
             self.bytes.pop(action.source_hash, None)
         if action.success:
             self._keep_limit(action.source_hash)
+            if action.source_hash in self.unpacked:
+                self.compilers.start(self.unpacked[action.source_hash])
         if message["DirectorOp"] == "Undo":
             fields["File"] = message["File"]
             self.send(sender, reply("UndoResult", message, action.success, **fields))
@@ -307,5 +310,6 @@ class Director(Requests):
     def _forget(self, source_hash: str) -> None:
         place = self.unpacked.pop(source_hash, "")
         if place and self.store is not None:
+            self.compilers.stop(place)
             forget(self.store.state, source_hash)
             self.store.forget(Path(place).name)
