@@ -156,6 +156,7 @@ class DirectorControl:
         processes = self.processes
         with self.store.lock("start"):
             if processes.running():
+                self.connection.require_ours()
                 return False
             left = processes.end_leftovers()
             if left:
@@ -179,6 +180,7 @@ class DirectorControl:
                 raise not_running(processes)
             self.warn(f"{_dead_admin(left)} They were ended.")
             return []
+        self.connection.require_ours()
         try:
             # Else the exits of its actors would be deaths to it, and answered with restarts.
             self.ask({"DirectorOp": "Closing"}, "Closing", 3.0)

@@ -195,7 +195,11 @@ class Director(Requests):
 
     def receiveMsg_PoisonMessage(self, message: PoisonMessage, sender: Any) -> None:
         """A message of ours made its receiver fail twice, or the receiver never came to life."""
-        log.warning("a message came back: %s", str(getattr(message, "details", ""))[:2000])
+        details = str(getattr(message, "details", ""))[:2000]
+        log.warning("a message came back: %s", details)
+        actor_id = self.actors.id_of(sender)
+        if actor_id:
+            self._perform(self.groups.message_failed(actor_id, details, time.monotonic()))
 
     # ---- performing ------------------------------------------------------------------------------
 
