@@ -106,6 +106,7 @@ class Connection:
                     hint="After an upgrade of this package: `director shutdown`, then `director start`.",
                     code="protocol",
                 )
+            self._require_ours()
             if not self.identity.get("Directory"):
                 self.warn("The Director had died; a new one takes up what its predecessor left.")
                 startup = {"DirectorOp": "Startup", **self.places}
@@ -113,6 +114,25 @@ class Connection:
         except DirectorError:
             self._director = None
             raise
+
+    def require_ours(self) -> None:
+        """See that the running system is this directory's, unless its processes show it.
+
+        Raises:
+            DirectorError: code ``foreign-system``: it is another director directory's.
+        """
+        if not self.processes.members() and self._director is None:
+            self._meet()
+
+    def _require_ours(self) -> None:
+        theirs = self.identity.get("Directory")
+        if theirs and theirs != self.places["Directory"]:
+            raise DirectorError(
+                f"The actor system at port {self.processes.config.admin_port} is that of the director directory "
+                f"{theirs}, not of {self.places['Directory']}.",
+                hint="Set THESPIAN_DIRECTOR_DIR to that one, or another port in adminport.cfg here.",
+                code="foreign-system",
+            )
 
     def _ask(self, request: dict[str, Any], kind: str, limit: float) -> dict[str, Any]:
         request_id = uuid.uuid4().hex

@@ -162,6 +162,7 @@ class DirectorControl:
         processes = self.processes
         with self.store.lock("start"):
             if processes.running():
+                self.connection.require_ours()
                 return False
             self._end_old_base()
             left = processes.end_leftovers()
@@ -202,6 +203,7 @@ class DirectorControl:
                 raise not_running(processes)
             self.warn(f"{_dead_admin(left)} They were ended.")
             return []
+        self.connection.require_ours()
         try:
             # Else the exits of its actors would be deaths to it, and answered with restarts.
             self.ask({"DirectorOp": "Closing"}, "Closing", 3.0)

@@ -37,8 +37,10 @@ def write_atomically(
         Path(name).chmod(mode)
         Path(name).replace(target)
         sync_directory(target.parent)
-    except BaseException:
+    except BaseException as problem:
         Path(name).unlink(missing_ok=True)
+        if isinstance(problem, OSError):  # a full disk is told by the descriptor, which has no name
+            problem.filename = str(target)
         raise
 
 

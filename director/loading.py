@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from director.errors import DirectorError, NotFound
+from director.errors import DirectorError, NotFound, SettingsError
 from director.history import Pin
 from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
@@ -80,7 +80,7 @@ class Definitions:
         """
         signed = verdict.tli
         override = self.store.override(chosen.group)
-        own = override.read_text(encoding="utf-8") if override else None
+        own = _text_of(override) if override else None
         if own is not None and own != signed and not self._is_copy(chosen, own):
             tli = parse_tli(own, name=str(override), environ=self.environ)
             told = [] if signed is None else [f"{override} replaces the signed TLI."]
@@ -93,6 +93,15 @@ class Definitions:
         """Whether a GROUP.tli is just the signed one of another version that lies beside it."""
         others = self.store.available().get(chosen.group, [])
         return any(self.check(one.path).tli == text for one in others if one.path != chosen.path)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "it is not UTF-8 text", path=str(path), hint="Save it as UTF-8."
+        ) from None
 
 
 def differing(tli: Tli, theirs: Mapping[str, str] | None) -> list[str]:

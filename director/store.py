@@ -89,7 +89,8 @@ class Store:
     def available(self) -> dict[str, list[Available]]:
         """Every group's .tls files, newest version first; groups sorted by name.
 
-        A group that has only a ``GROUP.tli`` is there with no files.
+        A group that has only a ``GROUP.tli`` is there with no files. What is no regular file is not there at all: a
+        dangling link has no bytes, and opening a FIFO could block for ever.
         """
         groups: dict[str, list[Available]] = {}
         for path in sorted(self.directory.glob("*.tl[si]")):
@@ -97,6 +98,8 @@ class Store:
                 group, version = split_file_name(path.name)
             except DirectorError:
                 continue  # not a name that gensrc or the plugin gives: not ours to load
+            if not path.is_file():
+                continue
             if path.suffix == ".tls":
                 groups.setdefault(group, []).append(Available(path, group, version))
             elif version is None:

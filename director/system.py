@@ -80,7 +80,16 @@ class SystemProcesses:
                 f"The actor system did not start: {told.get('error', 'no reason given')}.",
                 hint=f"Look into {self.config.log_directory}; is port {self.config.admin_port} free?",
             )
-        write_atomically(self._record, json.dumps(told).encode(), mode=0o600)
+        try:
+            write_atomically(self._record, json.dumps(told).encode(), mode=0o600)
+        except OSError as problem:
+            # Nobody could find its processes again.
+            self._kill_session(int(told["session"]))
+            raise DirectorError(
+                f"The actor system was ended again: {self._record} cannot be written: {problem.strerror}.",
+                hint="Make room, or mend the permissions there.",
+                code="state",
+            ) from None
 
     def members(self) -> list[int]:
         """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""

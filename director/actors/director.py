@@ -133,6 +133,7 @@ class Director(Requests):
     def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: Any) -> None:
         """The system goes down; Thespian ends our children after us."""
         self.closing = True
+        self.compilers.stop_all()
 
     def _verdict(self, message: Message) -> None:
         source_hash = message["SourceHash"]
@@ -194,7 +195,11 @@ class Director(Requests):
 
     def receiveMsg_PoisonMessage(self, message: PoisonMessage, sender: Any) -> None:
         """A message of ours made its receiver fail twice, or the receiver never came to life."""
-        log.warning("a message came back: %s", str(getattr(message, "details", ""))[:2000])
+        details = str(getattr(message, "details", ""))[:2000]
+        log.warning("a message came back: %s", details)
+        actor_id = self.actors.id_of(sender)
+        if actor_id:
+            self._perform(self.groups.message_failed(actor_id, details, time.monotonic()))
 
     # ---- performing ------------------------------------------------------------------------------
 
@@ -278,6 +283,8 @@ class Director(Requests):
             self.bytes.pop(action.source_hash, None)
         if action.success:
             self._keep_limit(action.source_hash)
+            if action.source_hash in self.unpacked:
+                self.compilers.start(self.unpacked[action.source_hash])
         if message["DirectorOp"] == "Undo":
             fields["File"] = message["File"]
             self.send(sender, reply("UndoResult", message, action.success, **fields))
@@ -307,5 +314,6 @@ class Director(Requests):
     def _forget(self, source_hash: str) -> None:
         place = self.unpacked.pop(source_hash, "")
         if place and self.store is not None:
+            self.compilers.stop(place)
             forget(self.store.state, source_hash)
             self.store.forget(Path(place).name)

@@ -145,7 +145,9 @@ class Groups(Activation):
         found = self.find(actor_id)
         if found:
             version, actor = found
-            if source_hash is None or source_hash == version.source_hash:
+            # One of the host that holds a name tells no source at all.
+            named = actor.spec.global_name is not None and not actor.trial
+            if source_hash == version.source_hash or (source_hash is None and not named):
                 self._took_all(version, actor)
             else:
                 self._not_ours(version, actor)
@@ -173,6 +175,16 @@ class Groups(Activation):
                     self._advance(loading)
             else:
                 actor.answer = repr(answer)[:200]
+        return self._take()
+
+    def message_failed(self, actor_id: int, text: str, now: float) -> list[Action]:
+        """An actor failed twice over a message of ours: one that is being started is not ready by that."""
+        self._now = now
+        found = self.find(actor_id)
+        if found and found[0].state in {State.STARTING, State.NAMING} and not found[1].ending:
+            version, actor = found
+            what = f"{actor.spec.class_name} failed twice over its first message"
+            self._fail(version, "message-failed", f"{what}\n{text}".rstrip())
         return self._take()
 
     def actor_exited(self, actor_id: int, reason: str, now: float) -> list[Action]:

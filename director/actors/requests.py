@@ -20,6 +20,7 @@ import director
 from director.actors import answers
 from director.actors import groups as g
 from director.actors import versions as m
+from director.actors.bytecode import Compilers
 from director.actors.messages import (
     PROTOCOL,
     Message,
@@ -66,6 +67,7 @@ class Requests(ActorTypeDispatcher):
         #: Incarnations that are a dead Director's children: their end is told to nobody.
         self.adopted: set[int] = set()
         self.looking = False
+        self.compilers = Compilers()
         self.serial = 0
         self.born = datetime.now(UTC)
 

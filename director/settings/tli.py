@@ -21,6 +21,8 @@ _LONGEST = 86_400.0
 READY_TIMEOUT = 30.0
 #: How a new version takes over: beside the old one, or after the old one has made room.
 START_FIRST, STOP_FIRST = "start-first", "stop-first"
+#: Global names of the director's own actors, which no TLI may give.
+HOST_NAMES = ("Director", "Director Source Authority", "Director Notebook")
 #: The keys of a TLI, and so of a DefineGroup message.
 GROUP_KEYS = ("Actors", "AutoUnload", "TLS_Keep_Limit", "Drain", "Handover", "Restart")
 _ACTOR_KEYS: dict[str, tuple[str, ...]] = {
@@ -255,6 +257,9 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
         _known(values, keys, wrong, *path, section)
         messages[section] = Message(values["Message"]) if "Message" in values else None
     names: dict[str, str | None] = {}
+    held = sections.get("OnLoad", {}).get("GlobalName")
+    if held in HOST_NAMES:
+        wrong(f"the GlobalName {held!r} is the director's own", *path, "OnLoad", "GlobalName")
     for key in ("Role", "GlobalName"):
         value = sections.get("OnLoad", {}).get(key)
         if value is not None and (not isinstance(value, str) or not value):

@@ -71,7 +71,7 @@ def top_level_names(members: Iterable[str]) -> tuple[str, ...]:
     names = set()
     for member in members:
         first, slash, _ = member.partition("/")
-        module = first.endswith((".py", ".so", ".pyd"))
+        module = first.endswith((".py", ".pyc", ".so", ".pyd"))
         name = first if slash else first.partition(".")[0] if module else ""
         if name.isidentifier():
             names.add(name)

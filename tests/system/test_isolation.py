@@ -274,6 +274,14 @@ def test_unloading_frees_the_disk_and_the_admins_memory_of_it(host: Host) -> Non
     assert host.control.role("One") is not None
 
 
+def test_what_no_actor_imported_yet_is_byte_compiled_behind_the_activation(host: Host) -> None:
+    host.put("one", "1", TLI % "One", source("one") | {"app/later.py": "LATER = 1\n"})
+    loaded = host.control.load("one")
+    known = recall(host.control.state, loaded.source_hash)
+    assert known is not None
+    eventually(lambda: any(Path(known.directory, "app", "__pycache__").glob("later.*.pyc")))
+
+
 # ---- placement -----------------------------------------------------------------------------------------------------
 
 PICKY = """
