@@ -151,6 +151,14 @@ def test_an_argument_may_begin_with_the_directorys_own_text_or_be_found_from_her
     assert [one.name for one in parts.sources] == ["pkg/main.py"]
 
 
+def test_the_directorys_own_text_is_no_part_of_a_name_even_where_such_a_directory_is(
+    tree: Path,
+) -> None:
+    write_files(tree, {"src/pkg/main.py": "OTHER = 1\n"})
+    assert expand("src/pkg/main.py", "src", tree, tree.parent, {}) == ["pkg/main.py"]
+    assert expand("src/src/pkg/main.py", "src", tree, tree.parent, {}) == ["src/pkg/main.py"]
+
+
 def test_what_matches_nothing_or_lies_outside_is_told_all_at_once(tree: Path) -> None:
     (tree.parent / "outside.py").write_text("")
     words = ["pkg/none*.py", "../outside.py", "pkg/sub/deep", "pkg/main.py"]
@@ -293,6 +301,7 @@ def test_gensrc_makes_what_the_hook_would_and_takes_the_groups_own_tli(
     assert listing["pkg/__init__.py"] == "../../pkg/__init__.py"
     assert listing["Scales.py"] == "Scales 1.0, asked for by deps → farm-tools"
     assert any(line.startswith("checked that 1 actors import") for line in told)
+    assert f"added pkg/main.py ({len(ACTOR)} bytes): pkg/main.py" in told
 
 
 def test_without_a_tli_and_without_a_version_it_says_so(tree: Path, key: SigningKey) -> None:

@@ -326,6 +326,9 @@ def test_several_groups_of_one_project_are_made_at_once_and_one_bad_one_stops_al
     (builder.project / "mill.py").write_text("class Miller: pass\n")
     done = builder.run(*HATCHLING, "-t", "wheel")
     assert done.returncode == 1 and "mill.py defines no Mill" in done.stdout + done.stderr
+    (builder.project / "farm/cow.py").write_text("class Ox: pass\n")
+    told = builder.run(*HATCHLING, "-t", "wheel").stderr
+    assert "mill.py defines no Mill" in told and "farm/cow.py defines no Cow" in told
     assert builder.made() == []
 
 
