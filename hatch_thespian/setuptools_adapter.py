@@ -1,7 +1,8 @@
 """The same for setuptools: ``[tool.setuptools-thespian]``, with the same keys as hatch's table. A thin adapter.
 
 setuptools asks `finalize` of every project that is built where this package is installed; one without the table is left
-alone. The wheel's command makes the sources before the wheel and places them when it is there.
+alone, and pays nothing: what makes sources is imported when one is made. The wheel's command makes the sources before
+the wheel and places them when it is there.
 """
 
 from __future__ import annotations
@@ -11,11 +12,6 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
-
-from director.errors import DirectorError
-from hatch_thespian.hook import Voice, make
-from hatch_thespian.package import Project
-from hatch_thespian.table import read_tables
 
 #: Where the table stands.
 TABLE = "tool.setuptools-thespian"
@@ -54,6 +50,11 @@ def _command(base: Any, told: dict[str, Any]) -> Any:
 
         def run(self) -> None:
             """Make the sources, the wheel, and place the sources, in this order."""
+            from director.errors import DirectorError
+            from hatch_thespian.hook import Voice, make
+            from hatch_thespian.package import Project
+            from hatch_thespian.table import read_tables
+
             dist = self.distribution
             root = Path(dist.src_root or os.curdir).absolute()
             output = _output(Path(self.dist_dir))
