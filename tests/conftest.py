@@ -77,11 +77,6 @@ class Host:
         path.write_bytes(make_tls(self.key, group, version, tli, sources))
         return path
 
-    def accepted(self, name: str) -> None:
-        """Let the host have accepted a file of its directory before, without loading it."""
-        data = (self.directory / name).read_bytes()
-        assert self.control.trust("test").admit(data, name).valid
-
     def environment(self) -> dict[str, str]:
         """For commands run as processes."""
         return {**os.environ, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
