@@ -83,11 +83,18 @@ def make_private(directory: Path) -> None:
     """
     if directory.is_dir():
         return
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=0o700, exist_ok=True)
-    owner = owner_for(directory.parent)
-    if owner is not None:
-        os.chown(directory, *owner)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        owner = owner_for(directory.parent)
+        if owner is not None:
+            os.chown(directory, *owner)
+    except OSError as problem:
+        raise DirectorError(
+            f"The directory {directory} cannot be made: {problem.strerror}.",
+            hint="Make it for the user of the actor system, or set THESPIAN_DIRECTOR_STATE to another place.",
+            code="state",
+        ) from None
 
 
 def owner_for(directory: Path) -> tuple[int, int] | None:

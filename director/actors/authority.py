@@ -124,7 +124,15 @@ class SourceAuthority(ActorTypeDispatcher):
             self.unloadActorSource(message.sourceHash)
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
-        """Its last process may need a moment to end: what it was unpacked to goes then."""
+        """Its last process may need a moment to end: what it was unpacked to goes then.
+
+        To the Admin a probe that came before the last one was unloaded was loaded already: whoever waits for its answer
+        would wait for ever, so it is sent again.
+        """
+        if message.sourceHash == PROBE_HASH:
+            if self.starters:
+                self.loadActorSource(io.BytesIO(PROBE))
+            return
         self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
