@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,9 +18,11 @@ from director import __version__
 from director.cli import about, files, groups, running
 from director.cli.gensrc import gensrc
 from director.cli.shared import tell
-from director.control import DirectorControl
 from director.errors import DirectorError, NotFound, UsageError
 from director.text import nearest
+
+if TYPE_CHECKING:
+    from director.control import DirectorControl
 
 
 class Grammar(click.Group):

@@ -276,7 +276,9 @@ def test_a_source_that_forks_and_prints_100_mb_disturbs_nobody(breaking: Host) -
 
 @pytest.mark.slow
 def test_a_source_that_loops_for_ever_is_given_up_and_its_process_killed(breaking: Host) -> None:
-    path = put(breaking, "app", str(next(VERSIONS)), "App", body="while True:\n    pass\n")
+    # In its __init__: an import that loops is ended by the process itself (director.actors.runtime).
+    init = "        def __init__(self):\n            while True: pass\n"
+    path = put(breaking, "app", str(next(VERSIONS)), "App", body=WORKER + init)
     before = set(breaking.processes())
     with pytest.raises(LoadFailed, match="not ready within"):
         breaking.control.load("app")
