@@ -47,6 +47,7 @@ LOAD_LIMIT = 300.0
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
