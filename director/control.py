@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from director import loading
 from director.connection import ASK_LIMIT, Connection, not_running
 from director.errors import (
     DamagedArchive,
@@ -409,6 +408,8 @@ class DirectorControl:
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
+        from director import loading
+
         chosen = loading.choose(self.store, target, self.pins())
         if allow_downgrade:
             data = chosen.path.read_bytes()
@@ -419,6 +420,8 @@ class DirectorControl:
     def _load(
         self, chosen: Available, *, settle: float | None = None, undo: bool = False
     ) -> Loaded:
+        from director import loading
+
         data = chosen.path.read_bytes()
         verdict = self.require_valid(chosen.path, data)
         tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
@@ -457,6 +460,8 @@ class DirectorControl:
 
         One bad group stops no other.
         """
+        from director import loading
+
         self.store.require()
         results = []
         self.start()
