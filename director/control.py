@@ -15,11 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from director import loading
 from director.connection import ASK_LIMIT, Connection, not_running
-from director.doctor import Finding, Patient, examine
 from director.errors import (
     DamagedArchive,
     DirectorError,
@@ -30,21 +28,25 @@ from director.errors import (
 )
 from director.files import create_files
 from director.history import Event, History, Pin, Pins
-from director.logs import log_files, read_tail, select
-from director.report import Status, group_status
-from director.roles import Role, find_role
 from director.settings.config import Config, director_directory, read_config, state_directory
 from director.store import Available, Store
 from director.system import SystemProcesses
 from director.tls.naming import split_file_name
-from director.tls.verify import Verdict
-from director.trust import HostTrust
+
+# What only some methods need is imported by them: `avail` does without cryptography.
+if TYPE_CHECKING:
+    from director.doctor import Finding
+    from director.report import Status
+    from director.roles import Role
+    from director.tls.verify import Verdict
+    from director.trust import HostTrust
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
@@ -297,6 +299,8 @@ class DirectorControl:
 
     def trust(self, asked: str) -> HostTrust:
         """This host's word about sources; ``asked`` stands in the audit log as what asked for a decision."""
+        from director.trust import HostTrust
+
         return HostTrust(
             self.store, asked, environ=self.environ, warn=self._warn_once, say=self.say
         )
@@ -404,6 +408,8 @@ class DirectorControl:
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
+        from director import loading
+
         chosen = loading.choose(self.store, target, self.pins())
         if allow_downgrade:
             data = chosen.path.read_bytes()
@@ -414,6 +420,8 @@ class DirectorControl:
     def _load(
         self, chosen: Available, *, settle: float | None = None, undo: bool = False
     ) -> Loaded:
+        from director import loading
+
         data = chosen.path.read_bytes()
         verdict = self.require_valid(chosen.path, data)
         tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
@@ -452,6 +460,8 @@ class DirectorControl:
 
         One bad group stops no other.
         """
+        from director import loading
+
         self.store.require()
         results = []
         self.start()
@@ -582,6 +592,8 @@ class DirectorControl:
 
     def status(self, group: str | None = None) -> Status:
         """How the running system is, of all groups or one."""
+        from director.report import Status, group_status
+
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
         self._require(told)
         return Status(
@@ -604,6 +616,8 @@ class DirectorControl:
         Raises:
             NotFound: nothing was ever heard of such a group.
         """
+        from director.logs import log_files, read_tail, select
+
         addresses: list[str] = []
         if self.running():
             for one in self.status(group).groups:
@@ -623,6 +637,8 @@ class DirectorControl:
 
     def doctor(self) -> list[Finding]:
         """What is wrong here, or might be, each with its remedy; nothing is changed or started."""
+        from director.doctor import Finding, Patient, examine
+
         found = examine(Patient(self.store, self.environ, self.check))
         if any(finding.code == "settings" for finding in found) or not self.running():
             return found
@@ -644,6 +660,8 @@ class DirectorControl:
 
     def role(self, role: str, group: str | None = None) -> Role | None:
         """A handle of a role that follows it over upgrades, or None where no active version has it."""
+        from director.roles import find_role
+
         return find_role(self.connection, role, group)
 
 

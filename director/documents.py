@@ -6,27 +6,28 @@ tests hold every command's output against. A name's number changes when a reader
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from director.doctor import Finding
 from director.errors import DirectorError
-from director.history import Event, Pin
-from director.report import Status
-from director.settings.config import Config
-from director.store import Available
+
+if TYPE_CHECKING:
+    from director.doctor import Finding
+    from director.history import Event, Pin
+    from director.report import Status
+    from director.settings.config import Config
+    from director.store import Available
 
 Document = dict[str, Any]
 
 
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of a document, by its command."""
-    place = importlib.resources.files("director") / "schemas" / f"{name}.json"
+    place = Path(__file__).parent / "schemas" / f"{name}.json"
     found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
     return found
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from director.errors import DirectorError, NotFound, SettingsError
 from director.history import Pin
 from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
-from director.tls.verify import Verdict
+
+if TYPE_CHECKING:
+    from director.tls.verify import Verdict
 
 
 def choose(store: Store, target: str, pins: Mapping[str, Pin]) -> Available:

@@ -17,13 +17,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
 from director.files import locked, make_private, owner_for, write_atomically
-from director.tls.keys import PublicKey, load_public_key
 from director.tls.naming import split_file_name
 from director.tls.version import version_key
+
+if TYPE_CHECKING:
+    from director.tls.keys import PublicKey
 
 #: Seconds to wait for another command; starting a system may take the longest.
 LOCK_LIMIT = 120.0
@@ -61,6 +64,8 @@ class Store:
 
         A bad key file never hides a good one (guide 2.2: any one key may validate a source).
         """
+        from director.tls.keys import load_public_key  # brings cryptography: not for `avail`
+
         good: list[PublicKey] = []
         bad: list[KeyProblem] = []
         for path in sorted(self.directory.glob("*_tls.key")):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from director.doctor import Finding
-from director.history import Event
-from director.report import GroupStatus, Status
+if TYPE_CHECKING:
+    from director.doctor import Finding
+    from director.history import Event
+    from director.report import GroupStatus, Status
 
 
 def listing(groups: Mapping[str, Any]) -> Iterator[str]:

@@ -7,20 +7,75 @@ everything else to stderr; exit codes are those of `director.errors`. The comman
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from director import __version__
-from director.cli import about, files, groups, running
-from director.cli.gensrc import gensrc
 from director.cli.shared import tell
-from director.control import DirectorControl
 from director.errors import DirectorError, NotFound, UsageError
 from director.text import nearest
+
+if TYPE_CHECKING:
+    from director.control import DirectorControl
+
+
+#: Each command's name and where it stands, in the order of help; only what is asked for is imported.
+_HOMES = {
+    "help": "about:help_command",
+    "config": "about:config",
+    "keygen": "files:keygen",
+    "gensrc": "gensrc:gensrc",
+    "start": "running:start",
+    "shutdown": "running:shutdown",
+    "avail": "files:avail",
+    "tlsinfo": "files:tlsinfo",
+    "install": "files:install",
+    "load": "running:load",
+    "refresh": "running:refresh",
+    "list": "running:list_command",
+    "unload": "running:unload",
+    "status": "groups:status",
+    "logs": "groups:logs",
+    "history": "groups:history",
+    "undo": "running:undo",
+    "pin": "groups:pin",
+    "unpin": "groups:unpin",
+    "doctor": "groups:doctor",
+    "completion": "about:completion",
+    "demo": "about:demo",
+}
+
+
+class _Commands(MutableMapping[str, click.Command]):
+    """The commands by name; each is imported when it is first looked at."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, click.Command | str] = dict(_HOMES)
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = self._known[name]
+        if isinstance(found, str):
+            module, _, attribute = found.partition(":")
+            found = getattr(importlib.import_module(f"director.cli.{module}"), attribute)
+            self._known[name] = found
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 class Grammar(click.Group):
@@ -89,6 +144,7 @@ class Grammar(click.Group):
 
 @click.group(
     cls=Grammar,
+    commands=_Commands(),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -102,34 +158,9 @@ def cli(ctx: click.Context) -> None:
     not read.
     """
     if ctx.invoked_subcommand is None:
-        about.show_help(None, ctx)
+        from director.cli.about import show_help
 
-
-for _command in (
-    about.help_command,
-    about.config,
-    files.keygen,
-    gensrc,
-    running.start,
-    running.shutdown,
-    files.avail,
-    files.tlsinfo,
-    files.install,
-    running.load,
-    running.refresh,
-    running.list_command,
-    running.unload,
-    groups.status,
-    groups.logs,
-    groups.history,
-    running.undo,
-    groups.pin,
-    groups.unpin,
-    groups.doctor,
-    about.completion,
-    about.demo,
-):
-    cli.add_command(_command)
+        show_help(None, ctx)
 
 
 def run(words: Sequence[str], control: DirectorControl | None = None) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from director import documents
 from director.cli.shared import control_of, json_option, show, tell
-from director.control import DirectorControl
 from director.errors import NotFound, SettingsError
-from director.settings.config import SETTINGS
+from director.settings.config import SETTINGS, director_directory, read_config
 from director.text import nearest
 
 
@@ -29,10 +30,11 @@ def show_help(command: str | None, ctx: click.Context) -> None:
 
 
 def _show_settings() -> None:
-    control = DirectorControl()
-    click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {control.directory}. Settings there, one file each:\n")
+    directory = director_directory(os.environ).absolute()
+    click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {directory}. Settings there, one file each:\n")
     try:
-        present = {setting.name: setting for setting in control.config.settings}
+        settings = read_config(directory, os.environ).settings
+        present = {setting.name: setting for setting in settings}
     except SettingsError as problem:
         present = {}
         click.echo(f"  settings do not read: {problem}\n")

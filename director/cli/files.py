@@ -9,7 +9,6 @@ import click
 from director import documents
 from director.cli.shared import control_of, json_option, show
 from director.errors import NotFound
-from director.tls.manifest import SBOM_NAME
 
 
 @click.command()
@@ -65,6 +64,8 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
 
     `sbom` prints its bill of materials (CycloneDX JSON).
     """
+    from director.tls.manifest import SBOM_NAME  # not for `avail`
+
     control = control_of(ctx)
     path = control.locate(file)
     verdict = control.inspect(path)

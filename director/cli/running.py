@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from director import documents
 from director.cli.shared import control_of, json_option, known_groups, progress, show, tell
-from director.control import DirectorControl, Loaded, Refreshed
 from director.errors import NotFound
 from director.text import listing, nearest
+
+if TYPE_CHECKING:
+    from director.control import DirectorControl, Loaded, Refreshed
 
 
 @click.command()

@@ -6,11 +6,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from director.control import DirectorControl
+if TYPE_CHECKING:  # it is imported by the commands that need it: help does not
+    from director.control import DirectorControl
 
 
 def tell(line: str) -> None:
@@ -29,6 +30,8 @@ def control_of(ctx: click.Context) -> DirectorControl:
     given: DirectorControl | None = told.get("control")
     if given is not None:  # `director.commands` calls on behalf of a program
         return given
+    from director.control import DirectorControl
+
     verbose = told.get("verbose", False)
     control = DirectorControl(say=tell, warn=warn) if verbose else DirectorControl(warn=warn)
     return ctx.with_resource(control)
@@ -70,6 +73,8 @@ def progress(what: str) -> Iterator[None]:
 
 def known_groups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Shell completion: the groups of the director directory, and its .tls files after a ``-``."""
+    from director.control import DirectorControl
+
     groups = DirectorControl().store.available()
     names = list(groups)
     if "-" in incomplete or param.name == "file":

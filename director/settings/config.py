@@ -16,7 +16,6 @@ from typing import Any
 
 from director.errors import SettingsError
 from director.settings.expressions import evaluate
-from director.tls.keys import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST
 
 #: Every setting: what it is for, and its default for people.
 SETTINGS = {
@@ -164,6 +163,8 @@ def read_trust(directory: Path, environ: Mapping[str, str]) -> Trust:
 
 
 def _trust(found: _Files) -> Trust:
+    from director.tls.keys import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST  # not for `director help`
+
     bits = found.number("minkeybits", RSA_FLOOR)
     if not RSA_LOWEST <= bits <= RSA_LARGEST:
         found.wrong("minkeybits", f"{bits} bits are not between {RSA_LOWEST} and {RSA_LARGEST}")
