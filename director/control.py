@@ -33,6 +33,7 @@ from director.history import Event, History, Pin, Pins
 from director.logs import log_files, read_tail, select
 from director.report import Status, group_status
 from director.roles import Role, find_role
+from director.service import find_unit, start_unit
 from director.settings.config import Config, director_directory, read_config, state_directory
 from director.store import Available, Store
 from director.system import SystemProcesses
@@ -109,7 +110,13 @@ class DirectorControl:
         if directory is not None:
             self.environ["THESPIAN_DIRECTOR_DIR"] = str(directory)
         self.directory = director_directory(self.environ).absolute()
-        self.state = state_directory(self.directory, self.environ).absolute()
+        #: bootstart's unit for this directory, where there is one and this is not its own process.
+        self.unit = find_unit(self.directory, self.environ)
+        self.state = (
+            Path(self.unit.state)
+            if self.unit
+            else state_directory(self.directory, self.environ).absolute()
+        )
         self.store = Store(self.directory, self.state)
         self.say = say
         self.warn = warn or logging.getLogger("director").warning
@@ -160,6 +167,12 @@ class DirectorControl:
         """
         self.store.require()
         processes = self.processes
+        if self.unit:
+            if processes.running():
+                return False
+            self.say(f"starting the unit {self.unit.name}")
+            start_unit(self.unit)
+            return True
         with self.store.lock("start"):
             if processes.running():
                 self.connection.require_ours()

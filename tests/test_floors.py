@@ -10,17 +10,24 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
-    {"director.errors", "director.files", "director.logfilter"},
+    {"director.errors", "director.files", "director.journal", "director.logfilter"},
     {"director.tls"},
     {"director.settings"},
-    {"director.audit", "director.cache", "director.marks", "director.store", "director.system"},
+    {
+        "director.audit",
+        "director.cache",
+        "director.marks",
+        "director.service",
+        "director.store",
+        "director.system",
+    },
     {"director.history", "director.logs"},
     {"director.trust"},
     {"director.actors"},
     {"director.connection", "director.roles", "director.report", "director.loading"},
     {"director.doctor"},
     {"director.control", "director.documents", "director.tables", "director.text"},
-    {"director.boot"},
+    {"director.boot", "director.foreground", "director.notify"},
     {"director.demo"},
     {"director.cli"},
     {"director.commands"},
