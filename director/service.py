@@ -40,6 +40,7 @@ class Unit:
         directory: its director directory.
         state: its state directory.
         user: who it runs as; "" where the manager chooses.
+        created: "yes" where bootstart made that user.
     """
 
     manager: str
@@ -47,6 +48,7 @@ class Unit:
     directory: str
     state: str
     user: str = ""
+    created: str = ""
 
     def line(self) -> str:
         """The line that tells it, fit for a comment of any file: printable ASCII without hyphens in values."""

@@ -1,8 +1,7 @@
 """The command line: words in, one method of DirectorControl each, lines out. No logic of its own.
 
 What lives here: the guide's grammar, and how errors become a sentence and an exit status. Results go to stdout,
-everything else to stderr; exit codes are those of `director.errors`. The commands are in `about`, `files`, `running`,
-`groups`.
+everything else to stderr; exit codes are those of `director.errors`. The commands are in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from director import __version__
-from director.cli import about, files, groups, running
+from director.cli import about, boot, files, groups, running
 from director.cli.gensrc import gensrc
 from director.cli.shared import tell
 from director.control import DirectorControl
@@ -112,6 +111,8 @@ for _command in (
     gensrc,
     running.start,
     running.shutdown,
+    boot.bootstart,
+    boot.bootstop,
     files.avail,
     files.tlsinfo,
     files.install,
