@@ -25,6 +25,7 @@ from director.control import LOAD_LIMIT, DirectorControl
 from director.errors import DirectorError
 from director.files import write_atomically
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
+from director.logpipe import LogPipe
 from director.notify import Notifier
 from director.service import SERVICE_VARIABLE
 from director.system import MEANT_END
@@ -54,34 +55,42 @@ def run(control: DirectorControl, *, json_log: bool = False) -> int:
     Returns:
         the exit status: 0 after a meant end; that of the error otherwise (8: settings do not read).
     """
-    tell = _log(control, json_log)
-    control.warn = lambda line: tell(_WARNING, line)
-    return Foreground(control, tell, Notifier(control.environ)).run()
-
-
-def _log(control: DirectorControl, json_log: bool) -> Tell:
-    """Where our own lines go; the actors' log is told to go there too."""
     sys.stdout.flush()
-    if json_log:
-        if os.access(f"/proc/{os.getpid()}/fd/1", os.W_OK):
-            control.environ[LOG_VARIABLE] = f"json:{os.getpid()}"
-        return lambda level, text: print(  # noqa: T201 - the log is the result here
-            json_line(_name(level), "director", text), flush=True
-        )
-    if is_journal(control.environ, sys.stderr.fileno()):
-        control.environ[LOG_VARIABLE] = "journal"
-        # One line an entry, led by its priority (sd-daemon(3)).
-        return lambda level, text: print(  # noqa: T201
-            *(f"<{priority(level)}>{line}" for line in text.splitlines()),
-            sep="\n",
-            file=sys.stderr,
-            flush=True,
-        )
-    return lambda level, text: print(  # noqa: T201
-        f"director: {'' if level == _INFO else _name(level).lower() + ': '}{text}",
-        file=sys.stderr,
-        flush=True,
-    )
+    with contextlib.ExitStack() as stack:
+        if json_log:
+            pipe = stack.enter_context(LogPipe(control.state, _print))
+            control.environ[LOG_VARIABLE] = f"json:{pipe.path}"
+            tell = _tell_json
+        elif is_journal(control.environ, sys.stderr.fileno()):
+            control.environ[LOG_VARIABLE] = "journal"
+            tell = _tell_journal
+        else:
+            tell = _tell_people
+        control.warn = lambda line: tell(_WARNING, line)
+        return Foreground(control, tell, Notifier(control.environ)).run()
+
+
+def _print(line: str) -> None:
+    # In one piece: two threads write here.
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _tell_json(level: int, text: str) -> None:
+    _print(json_line(_name(level), "director", text))
+
+
+def _tell_journal(level: int, text: str) -> None:
+    """One line an entry, led by its priority (sd-daemon(3))."""
+    for line in text.splitlines():
+        sys.stderr.write(f"<{priority(level)}>{line}\n")
+    sys.stderr.flush()
+
+
+def _tell_people(level: int, text: str) -> None:
+    kind = "" if level == _INFO else f"{_name(level).lower()}: "
+    sys.stderr.write(f"director: {kind}{text}\n")
+    sys.stderr.flush()
 
 
 def _name(level: int) -> str:

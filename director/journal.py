@@ -1,4 +1,4 @@
-"""Where the log of a service goes: the journal with its fields, or one JSON document a line on standard output.
+"""Where the log of a service goes: the journal with its fields, or JSON documents, one a line.
 
 What lives here: two handlers of `logging` and the choice between them by DIRECTOR_LOG, which `director.foreground`
 sets for the actor system that it starts. A ``thesplog.cfg`` may name the handlers too. Only the standard library:
@@ -11,13 +11,11 @@ import json
 import logging
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-#: ``journal``, or ``json:PID``: the standard output of that process. Anything else: files, as by default.
+#: ``journal``, or ``json:PATH``: that named pipe. Anything else: files, as by default.
 LOG_VARIABLE = "DIRECTOR_LOG"
 #: journald's own socket (systemd.journal-fields(7), the native protocol).
 JOURNAL = "/run/systemd/journal/socket"
@@ -105,21 +103,19 @@ class JournalHandler(logging.Handler):
         super().close()
 
 
-class OutputHandler(logging.Handler):
-    """Writes JSON lines to the standard output of another process: a container's first one.
+class PipeHandler(logging.Handler):
+    """Writes JSON lines into a named pipe (`director.logpipe`), or a file.
 
     Args:
-        process: its id; 0 means the own standard output.
+        path: of the pipe; somebody reads it.
     """
 
-    def __init__(self, process: int = 0) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__()
-        # Line by line and appending: the process itself writes there too.
-        self.stream = (
-            Path(f"/proc/{process}/fd/1").open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
-            if process
-            else sys.stdout
-        )
+        # Not to wait for a reader that has gone: opening fails then.
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        os.set_blocking(handle, True)
+        self.stream = os.fdopen(handle, "w", encoding="utf-8", buffering=1)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -135,9 +131,9 @@ class OutputHandler(logging.Handler):
 
 def service_handler(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """The handler, for `logging.config`, that DIRECTOR_LOG asks for; None: files."""
-    kind, _, process = environ.get(LOG_VARIABLE, "").partition(":")
+    kind, _, path = environ.get(LOG_VARIABLE, "").partition(":")
     if kind == "journal":
         return {"class": "director.journal.JournalHandler"}
-    if kind == "json" and process.isdigit():
-        return {"class": "director.journal.OutputHandler", "process": int(process)}
+    if kind == "json" and path:
+        return {"class": "director.journal.PipeHandler", "path": path}
     return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ PLACES = {
 }
 #: Seconds that a manager may take to start a unit; it loads every group before it says that it is up.
 START_LIMIT = 900
+#: Seconds that a unit may take to notice that its system has ended.
+END_LIMIT = 15.0
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,33 @@ def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/"
     return None
 
 
+def _wait_for_end(unit: Unit) -> None:
+    """A system that was shut down a moment ago: its unit has to notice, or starting it would do nothing."""
+    if unit.manager != "systemd":
+        return
+    ask = ("systemctl", "is-active", f"{unit.name}.service")
+    deadline = time.monotonic() + END_LIMIT
+    while time.monotonic() < deadline:
+        try:
+            told = subprocess.run(
+                ask, capture_output=True, text=True, check=False, timeout=END_LIMIT
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return
+        if told.stdout.strip() not in ("active", "deactivating"):
+            return
+        time.sleep(0.1)
+
+
 def start_unit(unit: Unit) -> None:
-    """Have the service manager start a unit; it is up when this returns.
+    """Have the service manager start a unit whose system does not run; it is up when this returns.
 
     Raises:
         DirectorError: with the manager's own words.
     """
     command = unit.start_command()
     by_hand = " ".join(command)
+    _wait_for_end(unit)
     try:
         done = subprocess.run(
             command,

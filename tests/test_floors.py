@@ -27,7 +27,7 @@ FLOORS = [
     {"director.connection", "director.roles", "director.report", "director.loading"},
     {"director.doctor"},
     {"director.control", "director.documents", "director.tables", "director.text"},
-    {"director.boot", "director.foreground", "director.notify"},
+    {"director.boot", "director.foreground", "director.logpipe", "director.notify"},
     {"director.demo"},
     {"director.cli"},
     {"director.commands"},

@@ -11,7 +11,7 @@ import os
 import shlex
 import stat
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,11 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
     """
     work = _Work(plan, run, root)
     try:
-        for file in plan.files:
-            work.write(file)
-        for command in (*plan.enable, *(plan.start if start else ())):
-            work.perform(command)
+        with _alone():
+            for file in plan.files:
+                work.write(file)
+            for command in (*plan.enable, *(plan.start if start else ())):
+                work.perform(command)
     except BootError as problem:
         left = work.take_back()
         hint = "All is as it was before."
@@ -106,17 +107,18 @@ def remove(
     for path, file in found:
         _require_ours(path, file)
     work = _Work(plan, run, root)
-    for command in (*plan.stop, *(plan.purge if purge else ())):
-        work.perform(command)
-    for path, _ in found:
-        try:
-            path.unlink()
-            sync_directory(path.parent)
-        except OSError as problem:
-            raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
-        work.told.append(f"removed {path}")
-    for command in plan.forget:
-        work.perform(command)
+    with _alone():
+        for command in (*plan.stop, *(plan.purge if purge else ())):
+            work.perform(command)
+        for path, _ in found:
+            try:
+                path.unlink(missing_ok=True)
+                sync_directory(path.parent)
+            except OSError as problem:
+                raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
+            work.told.append(f"removed {path}")
+        for command in plan.forget:
+            work.perform(command)
     return work.told
 
 
@@ -223,6 +225,23 @@ class _Work:
             # With its old file the service may run again.
             self.run(self.plan.start[-1].words)
         return left
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two of these commands on one host never work at the same time; the lock goes with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock
+        yield
+        return
+    # A directory that is there on every host: nothing is left behind.
+    handle = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _place(root: str, path: str) -> Path:

@@ -22,6 +22,9 @@ from director.control import DirectorControl
 from director.errors import BootError, DirectorError, NotFound, UsageError
 from director.service import Unit, unit_of
 
+#: What a boot empties, and what a unit with PrivateTmp does not see.
+_VOLATILE = ("/tmp", "/var/tmp", "/run", "/dev")  # noqa: S108 - nothing is written there
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -222,7 +225,10 @@ def _require_reachable(control: DirectorControl, service: Service) -> None:
             )
         return
     _ = control.config  # SettingsError comes before anything is written
-    if os.name != "posix" or service.user == "root":
+    if os.name != "posix":
+        return
+    _require_lasting(service.python, directory)
+    if service.user == "root":
         return
     who = _ids(service)
     package = str(Path(director.__file__).parent)
@@ -236,14 +242,24 @@ def _require_reachable(control: DirectorControl, service: Service) -> None:
             )
 
 
+def _require_lasting(*paths: str) -> None:
+    for path in paths:
+        if any(Path(path).is_relative_to(place) for place in _VOLATILE):
+            raise BootError(
+                f"{path} is gone after the next boot, which empties {', '.join(_VOLATILE)}.",
+                hint="Move it to a place like /opt.",
+            )
+
+
 def _ids(service: Service) -> tuple[int, set[int]]:
     """User and group ids of the service; a user that is still to be made has neither."""
     import pwd
 
-    if service.user and not service.create_user:
-        found = pwd.getpwnam(service.user)
-        return found.pw_uid, set(os.getgrouplist(service.user, found.pw_gid))
-    return -1, set()
+    try:
+        found = pwd.getpwnam(service.user or "")
+    except KeyError:
+        return -1, set()
+    return found.pw_uid, set(os.getgrouplist(found.pw_name, found.pw_gid))
 
 
 def _closed(path: Path, user: int, groups: set[int]) -> Path | None:

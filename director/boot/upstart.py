@@ -102,7 +102,9 @@ def _user(service: Service) -> tuple[Command, ...]:
     at = ("--root", service.root) if service.root else ()
     user = str(service.user)
     words = ("useradd", *at, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", user)
-    return (Command(words, f"create the user {user}", undo=("userdel", *at, user)),)
+    known = ("grep", "-q", f"^{user}:", f"{service.root}/etc/passwd")
+    undo = ("userdel", *at, user)
+    return (Command(words, f"create the user {user}", unless=known, undo=undo),)
 
 
 def shell_script(service: Service, name: str, state: str, logs: str) -> str:

@@ -44,7 +44,7 @@ echo $$ >"$group/cgroup.procs"
 trap : HUP INT
 status=0
 # shellcheck disable=SC2016
-unshare --cgroup --pid --fork --kill-child --net --uts --ipc --mount -- bash -euc '
+setpriv --pdeathsig KILL unshare --cgroup --pid --fork --kill-child --net --uts --ipc --mount -- bash -euc '
     cd "$1"
     mount -t proc proc proc
     mount --bind proc/sys proc/sys

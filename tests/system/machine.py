@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("boot-machine.sh")
@@ -22,7 +22,7 @@ def cannot_boot(work: Path) -> str:
     for path in ("/lib/systemd/systemd", "/usr/bin/python3"):
         if not Path(path).exists():
             return f"{path} is not installed"
-    for command in ("unshare", "nsenter", "ip", "systemctl"):
+    for command in ("unshare", "nsenter", "setpriv", "ip", "systemctl"):
         if shutil.which(command) is None:
             return f"there is no command {command}"
     tried = subprocess.run(
@@ -64,7 +64,8 @@ class Machine:
         """Boot, and wait until the system has come up."""
         (self.work / "pid").unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["bash", str(SCRIPT), str(self.work)],
+            # Should the tests be killed, so is the machine.
+            ["setpriv", "--pdeathsig", "KILL", "bash", str(SCRIPT), str(self.work)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -85,12 +86,15 @@ class Machine:
             assert done.returncode == 0, f"{command} → {done.returncode}: {done.stdout}"
         return done.stdout
 
+    def words(self, *command: str) -> list[str]:
+        """What runs a command inside, for `subprocess`."""
+        enter = ["nsenter", "-t", str(self.first), "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w"]
+        return [*enter, "env", "-i", *(f"{key}={value}" for key, value in _PATH.items()), *command]
+
     def result(self, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command inside, whatever comes of it."""
-        enter = ["nsenter", "-t", str(self.first), "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w"]
-        words: Sequence[str] = [*enter, "env", "-i", *(f"{k}={v}" for k, v in _PATH.items())]
         return subprocess.run(
-            [*words, *command],
+            self.words(*command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,9 +121,13 @@ class Machine:
     def kill(self) -> None:
         """Pull the plug, if it still runs."""
         if self.process is not None and self.process.poll() is None:
-            if self.first:
+            if self.first and Path(f"/proc/{self.first}").exists():
                 os.kill(self.first, signal.SIGKILL)
-            self.process.wait(30)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(30)
 
     def console(self) -> str:
         """What it wrote to its console."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from director.tls.keys import SigningKey
 from tests.conftest import make_tls
@@ -299,3 +300,67 @@ def test_a_service_that_does_not_come_up_is_taken_back_whole(
         machine.run("rm", "-rf", f"/var/{place}/private/{NAME}", f"/var/{place}/{NAME}")
     assert snapshot(machine) == before
     assert show(machine, "LoadState") == "not-found"
+
+
+def test_the_commands_of_the_manual_work_one_after_the_other(
+    machine: Machine, before: list[str]
+) -> None:
+    manual = (ROOT / "docs" / "boot.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    ((?:director|systemctl|journalctl) .*)$", manual, re.MULTILINE)
+    assert len(commands) == 9
+    for command in commands:
+        done = machine.result("sh", "-c", f"PATH=/opt/venv/bin:$PATH; {command}")
+        assert done.returncode == 0, f"{command}: {done.stdout}"
+    assert "PRIORITY=4" in machine.run("journalctl", "-u", UNIT, "-p", "warning", "-o", "export")
+    assert answer(machine)["version"] == "1.0"
+    machine.run(DIRECTOR, "bootstop", "--purge")
+    assert snapshot(machine) == before
+
+
+def test_the_containers_command_runs_as_its_user_on_a_read_only_disk(machine: Machine) -> None:
+    """What the Containerfile says, as the first process of its own namespace: no engine is needed for that."""
+    lines = (ROOT / "docs/container/Containerfile").read_text(encoding="utf-8").splitlines()
+    image = lines[lines.index("COPY --from=build /opt/venv /opt/venv") :]
+    told = [line.split(maxsplit=1) for line in image if line[:1].isupper()]
+    variables = [value for word, value in told if word == "ENV"]
+    (user,) = [value.split(":")[0] for word, value in told if word == "USER"]
+    (prepare,) = [value for word, value in told if word == "RUN"]
+    command = [
+        one for word, value in told if word in ("ENTRYPOINT", "CMD") for one in json.loads(value)
+    ]
+    machine.run("sh", "-c", prepare)
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "--mount"]
+    state = [value.split("=")[1] for value in variables if "_STATE=" in value]
+    binds = f'mount --bind {state[0]} {state[0]}; mount -o remount,bind,ro /; exec "$@"'
+    drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
+    bounds = ["--bounding-set=-all", "--inh-caps=-all"]
+    process = subprocess.Popen(
+        machine.words(
+            *unshare, "sh", "-ec", binds, "sh", *drop, *bounds, "env", *variables, *command
+        ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        heard: list[str] = []
+        for line in process.stdout:
+            heard.append(json.loads(line)["message"])
+            if {"up: 1 group active", "heard hello nobody"} <= set(heard):
+                break
+        assert process.poll() is None, heard
+
+        manifest = yaml.safe_load((ROOT / "docs/container/kubernetes.yaml").read_text())
+        (container,) = manifest["spec"]["template"]["spec"]["containers"]
+        for probe in ("startupProbe", "readinessProbe"):
+            words = container[probe]["exec"]["command"]
+            done = machine.result("env", *variables, *words)
+            assert done.returncode == 0 and "app" in done.stdout, done.stdout
+        machine.run("pkill", "-TERM", "-o", "-f", "director start wait --json-log", "-u", user)
+        rest = [json.loads(line)["message"] for line in process.stdout]
+        assert process.wait(30) == 0 and "shutting down" in rest
+        assert actors(machine) == []
+    finally:
+        machine.result("pkill", "-KILL", "-u", user)
+        process.communicate(timeout=30)
