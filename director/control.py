@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -460,10 +460,13 @@ class DirectorControl:
             tuple(warnings),
         )
 
-    def refresh(self) -> list[Refreshed]:
+    def refresh(self, leave: Container[str] = ()) -> list[Refreshed]:
         """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
 
         One bad group stops no other.
+
+        Args:
+            leave: groups that are left as they are.
         """
         self.store.require()
         results = []
@@ -472,7 +475,7 @@ class DirectorControl:
         revoked = self.revoked()
         pins = self.pins()
         for group, files in self.store.available().items():
-            if not files:
+            if not files or group in leave:
                 continue
             try:
                 newest = loading.newest(self.store, group, pins)

@@ -16,11 +16,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from director.choice import Phase, Present, chosen_before
 from director.control import LOAD_LIMIT, DirectorControl
 from director.errors import DirectorError
 from director.files import write_atomically
@@ -36,6 +37,8 @@ LOOK, ASK, ANSWER = 0.5, 5.0, 10.0
 SILENCE = 45.0
 #: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
 _WORD = 2.0
+#: The file in the state directory that tells of the last start's loads (`director.choice`).
+_PHASE = "boot.json"
 _INFO, _WARNING, _ERROR = 20, 30, 40
 
 Tell = Callable[[int, str], None]
@@ -159,26 +162,49 @@ class Foreground:
         self.tell(_INFO, f"up: {status}")
 
     def _restore(self) -> str:
-        """What was active before a crash, else the newest of every group."""
-        before = self._remembered()
-        if before is None:
-            return self._refresh()
+        """What was active before a crash; else what operators chose, and the newest of every other group."""
+        before, chosen, begin = self._remembered(), self._chosen(), time.time()
+        try:
+            if before is not None:
+                return self._status(self._load_each(before, "restored"))
+            failed = self._load_each(chosen, "kept, as it was chosen,")
+            return self._refresh(leave=set(chosen) - set(failed))
+        finally:
+            phase = Phase(begin, time.time(), frozenset(chosen))
+            write_atomically(self.control.state / _PHASE, phase.to_bytes(), mode=0o600)
+
+    def _chosen(self) -> dict[str, str]:
+        control, found = self.control, {}
+        pins = control.pins()
+        try:
+            phase = Phase.of((control.state / _PHASE).read_bytes())
+        except OSError:
+            phase = None  # the first time
+        for group, files in control.store.available().items():
+            there = [Present(str(one.path), one.path.stat().st_ctime) for one in files]
+            events = control.history(group)
+            kept = None if group in pins else chosen_before(events, there, phase)
+            if kept:
+                found[group] = kept
+        return found
+
+    def _load_each(self, wanted: dict[str, str], how: str) -> list[str]:
+        """Load a file for each group; returns the groups that failed."""
         failed = []
-        for group, file in sorted(before.items()):
-            target = file if Path(file).is_file() else group
+        for group, file in sorted(wanted.items()):
             self.notify.more_time(LOAD_LIMIT + 30)
             try:
-                loaded = self.control.load(target)
-                self.tell(_INFO, f'restored "{group}" {loaded.path}')
+                loaded = self.control.load(file if Path(file).is_file() else group)
+                self.tell(_INFO, f'{how} "{group}" {loaded.path}')
             except (DirectorError, OSError) as problem:
                 failed.append(group)
                 self.tell(_ERROR, f'"{group}": {problem}')
-        return self._status(failed)
+        return failed
 
-    def _refresh(self) -> str:
+    def _refresh(self, leave: Set[str] = frozenset()) -> str:
         self.notify.more_time(LOAD_LIMIT * max(1, len(self.control.store.available())) + 30)
         failed = []
-        for result in self.control.refresh():
+        for result in self.control.refresh(leave):
             if result.error:
                 failed.append(result.group)
                 self.tell(_ERROR, f'"{result.group}": {result.error}')

@@ -21,7 +21,7 @@ FLOORS = [
         "director.store",
         "director.system",
     },
-    {"director.history", "director.logs"},
+    {"director.choice", "director.history", "director.logs"},
     {"director.trust"},
     {"director.actors"},
     {"director.connection", "director.roles", "director.report", "director.loading"},

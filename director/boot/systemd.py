@@ -34,6 +34,7 @@ NotifyAccess=main
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 Environment={directory}
+Environment={state}
 Environment={service}
 EnvironmentFile=-/etc/default/{name}
 EnvironmentFile=-/etc/sysconfig/{name}
@@ -98,7 +99,9 @@ def render(service: Service) -> Plan:
     service.check()
     name = fit(service.name, ending=".service")
     created = "yes" if service.create_user else ""
-    unit = Unit("systemd", name, service.directory, f"/var/lib/{name}", service.user or "", created)
+    # /var/lib/NAME is only a link there where the user is made at each start, and a link is nobody's private place.
+    state = f"/var/lib/{name}" if service.user else f"/var/lib/private/{name}"
+    unit = Unit("systemd", name, service.directory, state, service.user or "", created)
     text = _UNIT.format(
         line=unit.line(),
         name=name,
@@ -106,6 +109,7 @@ def render(service: Service) -> Plan:
         mounts=quote(service.directory),
         command=" ".join([quote(word) for word in command_of(service)]),
         directory=quote(f"THESPIAN_DIRECTOR_DIR={service.directory}"),
+        state=quote(f"THESPIAN_DIRECTOR_STATE={state}"),
         service=quote(f"{SERVICE_VARIABLE}={name}"),
         user=_user(service, name),
         home="read-only" if _in_home(service.python, service.directory) else "yes",

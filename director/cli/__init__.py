@@ -97,8 +97,8 @@ def cli(ctx: click.Context) -> None:
     """Ship, sign and hot-load Thespian actor applications.
 
     `director verbose COMMAND …` tells each step on stderr; `director help COMMAND` explains one command. Exit status:
-    0 done, 1 failed, 2 wrong usage, 3 no actor system runs, 4 not found, 6 damaged, 7 not validated, 8 settings do
-    not read.
+    0 done, 1 failed, 2 wrong usage, 3 no actor system runs, 4 not found, 5 no boot configuration, 6 damaged, 7 not
+    validated, 8 settings do not read.
     """
     if ctx.invoked_subcommand is None:
         about.show_help(None, ctx)

@@ -188,7 +188,7 @@ def test_commands_find_the_unit_of_their_directory_and_only_that(tmp_path: Path)
     (tmp_path / UNIT).with_name("gone.service").symlink_to("/nowhere")
     directory = Path("/opt/thespian/director")
     found = find_unit(directory, {}, tmp_path)
-    assert found is not None and found.name == "x" and found.state == "/var/lib/x"
+    assert found is not None and found.name == "x" and found.state == "/var/lib/private/x"
     assert found.start_command() == ("systemctl", "start", "x.service")
     assert find_unit(Path("/other"), {}, tmp_path) is None
     for variable in ("DIRECTOR_SERVICE", "THESPIAN_DIRECTOR_STATE", "STATE_DIRECTORY"):

@@ -102,6 +102,7 @@ def test_the_unit_runs_the_command_with_the_variables_and_does_not_retry_what_is
     ]
     assert [shlex.split(one.replace("%%", "%").replace("$$", "$"))[0] for one in variables] == [
         "THESPIAN_DIRECTOR_DIR=/srv/50% $x",
+        "THESPIAN_DIRECTOR_STATE=/var/lib/my-actors",
         "DIRECTOR_SERVICE=my-actors",
     ]
     assert service["RestartPreventExitStatus"].split() == ["2", "4", "8"]

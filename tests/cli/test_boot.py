@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from director.boot import host
 from director.boot.plan import DEFAULT_NAME
-from director.cli import boot, cli
+from director.cli import boot
+from tests.commands import Result, run_command
 
 UNIT = "etc/systemd/system/thespian.director.service"
 
@@ -29,7 +29,7 @@ def image(tmp_path: Path) -> Path:
 
 def run(*words: str, directory: str = "/opt/thespian/director") -> Result:
     environment = {"THESPIAN_DIRECTOR_DIR": directory, "THESPIAN_DIRECTOR_STATE": None}
-    return CliRunner().invoke(cli, list(words), env=environment, obj={}, prog_name="director")
+    return run_command(words, env=environment)
 
 
 def in_image(image: Path, *words: str) -> Result:

@@ -240,11 +240,30 @@ def test_shutdown_by_hand_is_a_meant_end(machine: Machine) -> None:
     assert state(machine) == "active"
 
 
-def test_after_a_reboot_it_answers_again(machine: Machine) -> None:
+def test_after_a_reboot_it_answers_with_the_version_that_was_pinned(
+    machine: Machine, key: SigningKey
+) -> None:
     machine.run(DIRECTOR, "load", "app-1.0.tls")
+    machine.run(DIRECTOR, "pin", "app")
+    (machine.disk / "opt/app-4.0.tls").write_bytes(tls(key, "4.0"))
+    machine.run("cp", "/opt/app-4.0.tls", DIRECTORY)
     machine.reboot()
     machine.eventually(lambda: state(machine) == "active")
-    assert answer(machine)["version"] == "3.0", "the boot refreshes"
+    assert answer(machine)["version"] == "1.0"
+
+
+def test_a_start_keeps_what_was_chosen_and_else_takes_the_newest(machine: Machine) -> None:
+    machine.run(DIRECTOR, "unpin", "app")
+    machine.run(DIRECTOR, "refresh")
+    assert answer(machine)["version"] == "4.0"
+    machine.run(DIRECTOR, "load", "app-3.0.tls")
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("systemctl", "start", UNIT)
+    assert answer(machine)["version"] == "3.0", "as it was chosen"
+    machine.run("touch", f"{DIRECTORY}/app-4.0.tls")  # as if it came just now
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("systemctl", "start", UNIT)
+    assert answer(machine)["version"] == "4.0"
 
 
 def test_a_broken_setting_is_a_failed_unit_whose_journal_says_where(machine: Machine) -> None:
@@ -258,14 +277,14 @@ def test_a_broken_setting_is_a_failed_unit_whose_journal_says_where(machine: Mac
     assert again.returncode == 8 and f"{broken}:2:8:" in again.stdout
     machine.run("rm", broken)
     machine.run("systemctl", "start", UNIT)
-    assert answer(machine)["version"] == "3.0"
+    assert answer(machine)["version"] == "4.0"
 
 
 def test_bootstop_leaves_the_tree_as_it_was(machine: Machine, before: list[str]) -> None:
     told = machine.result(DIRECTOR, "bootstop", "--purge").stdout
     assert f"removed /etc/systemd/system/{UNIT}" in told
     assert actors(machine) == []
-    machine.run("sh", "-c", f"rm {DIRECTORY}/app-2.0.tls {DIRECTORY}/app-3.0.tls /opt/app-*.tls")
+    machine.run("sh", "-c", f"rm {DIRECTORY}/app-[234].0.tls /opt/app-*.tls")
     assert snapshot(machine) == before
     assert show(machine, "LoadState") == "not-found"
     assert machine.result(DIRECTOR, "bootstop").returncode == 4
@@ -356,7 +375,7 @@ def test_the_containers_command_runs_as_its_user_on_a_read_only_disk(machine: Ma
         for probe in ("startupProbe", "readinessProbe"):
             words = container[probe]["exec"]["command"]
             done = machine.result("env", *variables, *words)
-            assert done.returncode == 0 and "app" in done.stdout, done.stdout
+            assert done.returncode == 0, done.stdout
         machine.run("pkill", "-TERM", "-o", "-f", "director start wait --json-log", "-u", user)
         rest = [json.loads(line)["message"] for line in process.stdout]
         assert process.wait(30) == 0 and "shutting down" in rest
