@@ -3,45 +3,39 @@
 It starts the actor system, loads every group, tells the service manager, and watches: an Admin or Director that dies
 makes it clean up and fail, so that the manager starts all anew; SIGTERM and SIGINT shut the system down; SIGHUP
 refreshes; `director shutdown` from elsewhere ends it in peace. What does not live here: how units are written
-(`director.boot`), the processes themselves (`director.system`).
+(`director.boot`), what is loaded (`director.startup`), the processes themselves (`director.system`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import os
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from director.choice import Phase, Present, chosen_before
-from director.control import LOAD_LIMIT, DirectorControl
+from director.control import DirectorControl
 from director.errors import DirectorError
-from director.files import write_atomically
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
 from director.logpipe import LogPipe
 from director.notify import Notifier
 from director.service import SERVICE_VARIABLE
+from director.startup import ANSWER, Loads, Tell
 from director.system import MEANT_END
 
-#: Seconds between looks at the two processes, between questions to the Director, and that an answer may take.
-LOOK, ASK, ANSWER = 0.5, 5.0, 10.0
+#: Seconds between looks at the two processes, and between questions to the Director.
+LOOK, ASK = 0.5, 5.0
 #: Seconds without any answer of the Director after which it counts as dead though its process lives.
 SILENCE = 45.0
 #: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
 _WORD = 2.0
-#: The file in the state directory that tells of the last start's loads (`director.choice`).
-_PHASE = "boot.json"
-_INFO, _WARNING, _ERROR = 20, 30, 40
-
-Tell = Callable[[int, str], None]
+_INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
 
 
 class _Interrupted(BaseException):
@@ -113,6 +107,7 @@ class Foreground:
         self.control = control
         self.tell = tell
         self.notify = notify
+        self.loads = Loads(control, tell, notify)
         self.admin = self.director = 0
         #: Whether the system is ours to end; one that somebody else started is only watched.
         self.own = True
@@ -157,68 +152,9 @@ class Foreground:
         identity = control.ask({"DirectorOp": "Identify"}, "Identity", ANSWER)
         self.admin, self.director = int(identity["AdminPid"]), int(identity["Pid"])
         self.notify.status("loading")
-        status = self._interruptibly(self._restore)
+        status = self._interruptibly(self.loads.at_start if self.own else self.loads.look)
         self.notify.ready(status)
         self.tell(_INFO, f"up: {status}")
-
-    def _restore(self) -> str:
-        """What was active before a crash; else what operators chose, and the newest of every other group."""
-        before, chosen, begin = self._remembered(), self._chosen(), time.time()
-        try:
-            if before is not None:
-                return self._status(self._load_each(before, "restored"))
-            failed = self._load_each(chosen, "kept, as it was chosen,")
-            return self._refresh(leave=set(chosen) - set(failed))
-        finally:
-            phase = Phase(begin, time.time(), frozenset(chosen))
-            write_atomically(self.control.state / _PHASE, phase.to_bytes(), mode=0o600)
-
-    def _chosen(self) -> dict[str, str]:
-        control, found = self.control, {}
-        pins = control.pins()
-        try:
-            phase = Phase.of((control.state / _PHASE).read_bytes())
-        except OSError:
-            phase = None  # the first time
-        for group, files in control.store.available().items():
-            there = [Present(str(one.path), one.path.stat().st_ctime) for one in files]
-            events = control.history(group)
-            kept = None if group in pins else chosen_before(events, there, phase)
-            if kept:
-                found[group] = kept
-        return found
-
-    def _load_each(self, wanted: dict[str, str], how: str) -> list[str]:
-        """Load a file for each group; returns the groups that failed."""
-        failed = []
-        for group, file in sorted(wanted.items()):
-            self.notify.more_time(LOAD_LIMIT + 30)
-            try:
-                loaded = self.control.load(file if Path(file).is_file() else group)
-                self.tell(_INFO, f'{how} "{group}" {loaded.path}')
-            except (DirectorError, OSError) as problem:
-                failed.append(group)
-                self.tell(_ERROR, f'"{group}": {problem}')
-        return failed
-
-    def _refresh(self, leave: Set[str] = frozenset()) -> str:
-        self.notify.more_time(LOAD_LIMIT * max(1, len(self.control.store.available())) + 30)
-        failed = []
-        for result in self.control.refresh(leave):
-            if result.error:
-                failed.append(result.group)
-                self.tell(_ERROR, f'"{result.group}": {result.error}')
-            elif result.loaded:
-                for warning in result.loaded.warnings:
-                    self.tell(_WARNING, f'"{result.group}": {warning}')
-                if result.loaded.changed:
-                    self.tell(_INFO, f'loaded "{result.group}" {result.loaded.path}')
-        return self._status(failed)
-
-    def _status(self, failed: list[str]) -> str:
-        active = self._ask()
-        line = f"{len(active)} group{'' if len(active) == 1 else 's'} active"
-        return f"{line}; not loaded: {', '.join(failed)}" if failed else line
 
     # ---- staying up ------------------------------------------------------------------------------
 
@@ -240,7 +176,7 @@ class Foreground:
             if now < next_question:
                 continue
             try:
-                self._ask()
+                self.loads.active()
                 last_answer = time.monotonic()
                 self.notify.watchdog()
             except DirectorError as problem:
@@ -256,23 +192,11 @@ class Foreground:
         limit = self.notify.watchdog_limit
         return min(ASK, limit / 3) if limit else ASK
 
-    def _ask(self) -> dict[str, str]:
-        """Ask the Director what is active: group → file; remembered for the restart after a crash."""
-        limit = min(ANSWER, self.notify.watchdog_limit / 2 or ANSWER)
-        answer = self.control.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses", limit)
-        active = {
-            group: str(told["Versions"][told["ActiveHash"]]["File"])
-            for group, told in answer["Groups"].items()
-            if told.get("ActiveHash")
-        }
-        self._remember(active)
-        return active
-
     def _reload(self) -> None:
         self.notify.reloading()
         self.tell(_INFO, "SIGHUP: loading what is new")
         try:
-            status = self._interruptibly(self._refresh)
+            status = self._interruptibly(self.loads.refresh)
         except DirectorError as problem:
             status = f"reload failed: {problem}"
             self.tell(_ERROR, status)
@@ -331,28 +255,6 @@ class Foreground:
         if left:
             self.tell(_WARNING, f"{len(left)} processes that were left over were ended")
         _reap()
-
-    # ---- what was active ------------------------------------------------------------------------
-
-    @property
-    def _memory(self) -> Path | None:
-        # systemd removes it when the service is stopped and keeps it for a restart by itself
-        # (RuntimeDirectoryPreserve=restart), which is just as long as it is true.
-        place = self.control.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-        return Path(place) / "active.json" if place else None
-
-    def _remember(self, active: dict[str, str]) -> None:
-        if self._memory and self._remembered() != active:
-            write_atomically(self._memory, json.dumps(active).encode(), mode=0o600)
-
-    def _remembered(self) -> dict[str, str] | None:
-        if self._memory is None:
-            return None
-        try:
-            told: Any = json.loads(self._memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return told if isinstance(told, dict) else None
 
     # ---- signals ---------------------------------------------------------------------------------
 

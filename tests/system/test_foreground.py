@@ -244,18 +244,15 @@ def test_a_system_that_was_started_elsewhere_is_watched_not_ended_and_no_service
     manager: Manager, host: Host
 ) -> None:
     host.control.start()
-    # Another directory with the same port: the system is not its own.
-    other = manager.folder / "other"
-    other.mkdir()
-    (other / "adminport.cfg").write_text((host.directory / "adminport.cfg").read_text())
-    (other / "thesplogd.cfg").write_text(str(manager.folder / "log"))
-    manager.start(THESPIAN_DIRECTOR_DIR=str(other))
+    # With another state directory, as a service has one, the system is not its own.
+    other = str(manager.folder / "state")
+    manager.start(THESPIAN_DIRECTOR_STATE=other)
     manager.hear("READY=1")
     manager.signal(signal.SIGTERM)
     assert manager.process is not None and manager.process.wait(30) == 0
     assert host.control.running()
 
-    manager.start(THESPIAN_DIRECTOR_DIR=str(other), DIRECTOR_SERVICE="x")
+    manager.start(THESPIAN_DIRECTOR_STATE=other, DIRECTOR_SERVICE="x")
     assert manager.process.wait(30) == 1
     assert "not this service's" in manager.log() and host.control.running()
 
