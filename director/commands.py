@@ -43,6 +43,14 @@ class DirectorControl(control.DirectorControl):
         """Stop the actor system."""
         return self("shutdown", *words)
 
+    def cmd_bootstart(self, *words: str) -> int:
+        """Have the actor system started when the host boots: [NAME] [nostart]."""
+        return self("bootstart", *words)
+
+    def cmd_bootstop(self, *name: str) -> int:
+        """Stop the boot service and remove what bootstart wrote."""
+        return self("bootstop", *name)
+
     def cmd_avail(self, *words: str) -> int:
         """List the loadable files of each group with their hashes, newest first."""
         return self("avail", *words)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from director.errors import (
 )
 from director.files import create_files
 from director.history import Event, History, Pin, Pins
+from director.service import find_unit, start_unit
 from director.settings.config import Config, director_directory, read_config, state_directory
 from director.store import Available, Store
 from director.system import SystemProcesses
@@ -111,7 +112,13 @@ class DirectorControl:
         if directory is not None:
             self.environ["THESPIAN_DIRECTOR_DIR"] = str(directory)
         self.directory = director_directory(self.environ).absolute()
-        self.state = state_directory(self.directory, self.environ).absolute()
+        #: bootstart's unit for this directory, where there is one and this is not its own process.
+        self.unit = find_unit(self.directory, self.environ)
+        self.state = (
+            Path(self.unit.state)
+            if self.unit
+            else state_directory(self.directory, self.environ).absolute()
+        )
         self.store = Store(self.directory, self.state)
         self.say = say
         self.warn = warn or logging.getLogger("director").warning
@@ -162,6 +169,12 @@ class DirectorControl:
         """
         self.store.require()
         processes = self.processes
+        if self.unit:
+            if processes.running():
+                return False
+            self.say(f"starting the unit {self.unit.name}")
+            start_unit(self.unit)
+            return True
         with self.store.lock("start"):
             if processes.running():
                 self.connection.require_ours()
@@ -455,10 +468,13 @@ class DirectorControl:
             tuple(warnings),
         )
 
-    def refresh(self) -> list[Refreshed]:
+    def refresh(self, leave: Container[str] = ()) -> list[Refreshed]:
         """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
 
         One bad group stops no other.
+
+        Args:
+            leave: groups that are left as they are.
         """
         from director import loading
 
@@ -469,7 +485,7 @@ class DirectorControl:
         revoked = self.revoked()
         pins = self.pins()
         for group, files in self.store.available().items():
-            if not files:
+            if not files or group in leave:
                 continue
             try:
                 newest = loading.newest(self.store, group, pins)

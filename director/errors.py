@@ -7,6 +7,7 @@ names the thing, a ``hint`` that says what to do next, and the ``exit_status`` o
     ├── UsageError         2  usage              wrong usage
     ├── NotRunning         3  not-running        the actor system is not running
     ├── NotFound           4  not-found          no such file, group or member
+    ├── BootError          5  boot               the boot configuration cannot be written
     ├── DamagedArchive     6  damaged-archive    the archive inside a .tls is damaged
     ├── NotValidated       7  not-validated      no trusted key signed this file
     ├── SettingsError      8  settings           a .cfg, .tli or table does not read
@@ -62,6 +63,13 @@ class NotFound(DirectorError):
 
     code = "not-found"
     exit_status = 4
+
+
+class BootError(DirectorError):
+    """The boot configuration cannot be written or removed; nothing of it is left half done."""
+
+    code = "boot"
+    exit_status = 5
 
 
 class DamagedArchive(DirectorError):

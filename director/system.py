@@ -26,6 +26,8 @@ from director.settings.config import Config
 #: Seconds that starting a system, and ending its processes, may take.
 START_LIMIT, STOP_LIMIT = 60.0, 15.0
 _HOST = "director.actors.host"
+#: The file in the state directory that the Director leaves when the system is shut down and did not die.
+MEANT_END = "ended"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class SystemProcesses:
         """
         for place in (self.state, self.config.log_directory):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.state / MEANT_END).unlink(missing_ok=True)
         self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
         told = self._run_host()
         if not told.get("ok"):

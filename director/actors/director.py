@@ -38,6 +38,7 @@ from director.actors.requests import Requests, now
 from director.actors.words import last_words
 from director.history import Event
 from director.logs import MET
+from director.system import MEANT_END
 
 log = logging.getLogger("director")
 
@@ -131,9 +132,14 @@ class Director(Requests):
     # ---- what Thespian and the authority tell ----------------------------------------------------
 
     def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: Any) -> None:
-        """The system goes down; Thespian ends our children after us."""
+        """The system goes down; Thespian ends our children after us. Leave word that this end is meant."""
         self.closing = True
         self.compilers.stop_all()
+        if self.store is not None:
+            try:
+                (self.store.state / MEANT_END).touch(mode=0o600)
+            except OSError as problem:
+                log.warning("the word of a meant end was not written: %s", problem)
 
     def _verdict(self, message: Message) -> None:
         source_hash = message["SourceHash"]

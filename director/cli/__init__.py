@@ -1,8 +1,7 @@
 """The command line: words in, one method of DirectorControl each, lines out. No logic of its own.
 
 What lives here: the guide's grammar, and how errors become a sentence and an exit status. Results go to stdout,
-everything else to stderr; exit codes are those of `director.errors`. The commands are in `about`, `files`, `running`,
-`groups`.
+everything else to stderr; exit codes are those of `director.errors`. The commands are in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ _HOMES = {
     "gensrc": "gensrc:gensrc",
     "start": "running:start",
     "shutdown": "running:shutdown",
+    "bootstart": "boot:bootstart",
+    "bootstop": "boot:bootstop",
     "avail": "files:avail",
     "tlsinfo": "files:tlsinfo",
     "install": "files:install",
@@ -154,8 +155,8 @@ def cli(ctx: click.Context) -> None:
     """Ship, sign and hot-load Thespian actor applications.
 
     `director verbose COMMAND …` tells each step on stderr; `director help COMMAND` explains one command. Exit status:
-    0 done, 1 failed, 2 wrong usage, 3 no actor system runs, 4 not found, 6 damaged, 7 not validated, 8 settings do
-    not read.
+    0 done, 1 failed, 2 wrong usage, 3 no actor system runs, 4 not found, 5 no boot configuration, 6 damaged, 7 not
+    validated, 8 settings do not read.
     """
     if ctx.invoked_subcommand is None:
         from director.cli.about import show_help

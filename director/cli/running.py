@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,22 +18,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("wait", required=False, type=click.Choice(["wait"]))
+@click.option("--json-log", is_flag=True, help="With wait: log to stdout, a JSON document a line.")
 @json_option
 @click.pass_context
-def start(ctx: click.Context, wait: str | None, as_json: bool) -> None:
+def start(ctx: click.Context, wait: str | None, json_log: bool, as_json: bool) -> None:
     """Start the actor system and load every group's newest version; `wait` stays until it ends.
 
-    Where one runs, it is left as it is and nothing is loaded.
+    Where one runs, it is left as it is and nothing is loaded. `start wait` is what services and containers run:
+    SIGTERM and SIGINT shut the system down, SIGHUP refreshes; it fails when the Admin or the Director dies, with
+    nothing left behind.
     """
     control = control_of(ctx)
+    if wait:
+        from director.foreground import run  # only services pay for it
+
+        ctx.exit(run(control, json_log=json_log))
     with progress("starting"):
         started = control.start()
     if not started:
         tell("already running")
     failed = _refresh(control, as_json, "start") if started else _nothing(as_json)
-    if wait and not failed:
-        while control.running():
-            time.sleep(1)
     ctx.exit(1 if failed else 0)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from director.errors import SettingsError
+from director.journal import service_handler
 from director.settings.expressions import evaluate
 
 #: Every setting: what it is for, and its default for people.
@@ -132,7 +133,7 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
             "Write it as text.",
         )
     logs = _log_directory(found, directory, environ)
-    logging = found.dictionary("thesplog", default_logging(), {"logdir": str(logs)})
+    logging = found.dictionary("thesplog", default_logging(environ), {"logdir": str(logs)})
     size = found.number("thesplogs", 51_200)
     if size < 1024:
         found.wrong("thesplogs", f"{size} bytes are too few for a log", "Write 1024 or more.")
@@ -191,8 +192,21 @@ def _hash(found: _Files, name: str, told: Any) -> str:
     return str(plain)
 
 
-def default_logging() -> dict[str, Any]:
-    """The logging of actors where there is no ``thesplog.cfg``: a rotating file, 5 MiB × 3."""
+def default_logging(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The logging of actors where there is no ``thesplog.cfg``: a rotating file, 5 MiB × 3.
+
+    A system that `director.foreground` started as a service or in a container logs to the journal or to its output.
+    """
+    handler = service_handler(environ or {})
+    if handler:
+        address = {"filters": ["address"], "level": "INFO"}
+        return {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"address": {"()": _FILTER}},
+            "handlers": {"service": {**handler, **address}},
+            "root": {"level": "INFO", "handlers": ["service"]},
+        }
     return {
         "version": 1,
         "disable_existing_loggers": False,

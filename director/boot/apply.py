@@ -1,0 +1,267 @@
+"""Performing a plan and taking it back: all of it, or nothing.
+
+What lives here: writing files under a root, running commands through a runner that tests replace, and the way back
+from a step that failed. What is to be written and run is not decided here (`director.boot.systemd` and its like).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from director.boot.plan import Command, File, Plan
+from director.errors import BootError, NotFound
+from director.files import sync_directory, write_atomically
+from director.service import START_LIMIT, unit_of
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its exit status, and what it said on both outputs."""
+
+    status: int
+    output: str
+
+
+Runner = Callable[[Sequence[str]], Done]
+
+
+def run_command(words: Sequence[str]) -> Done:
+    """Run a command, without a shell and without input; one that is not there ends with 127."""
+    try:
+        done = subprocess.run(
+            list(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=START_LIMIT,
+        )
+    except subprocess.TimeoutExpired:
+        return Done(124, f"no end within {START_LIMIT} s")
+    except OSError as problem:
+        return Done(127, f"{words[0]}: {problem.strerror}")
+    return Done(done.returncode, done.stdout)
+
+
+def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "") -> list[str]:
+    """Write what differs, enable, and start; what is as it should be is left alone.
+
+    Args:
+        plan: of `director.boot.render`.
+        start: also start the service.
+        run: runs commands.
+        root: of an image; "" for this host.
+
+    Returns:
+        what was done, a line each.
+
+    Raises:
+        BootError: naming the file or command; all is as it was before.
+    """
+    work = _Work(plan, run, root)
+    try:
+        with _alone():
+            for file in plan.files:
+                work.write(file)
+            for command in (*plan.enable, *(plan.start if start else ())):
+                work.perform(command)
+    except BootError as problem:
+        left = work.take_back()
+        hint = "All is as it was before."
+        if any(command in plan.start for command in work.tried):
+            hint = f"All is as it was before, but for what the service itself wrote: {', '.join(plan.kept)}."
+        if left:
+            hint = f"Taking back what was done failed too: {'; '.join(left)}."
+        raise BootError(problem.message, hint=hint) from None
+    if not work.told:
+        return ["nothing to do: all is as it should be"]
+    return work.told
+
+
+def remove(
+    plan: Plan, *, purge: bool = False, run: Runner = run_command, root: str = ""
+) -> list[str]:
+    """Stop, disable and remove what `install` wrote; with ``purge`` also state, logs and a created user.
+
+    Returns:
+        what was done, a line each.
+
+    Raises:
+        NotFound: there is nothing of that name.
+        BootError: a file that is not bootstart's, or a command that failed; running it again goes on from there.
+    """
+    files = [_place(root, file.path) for file in plan.files]
+    found = [(path, file) for path, file in zip(files, plan.files, strict=True) if path.is_file()]
+    if not found:
+        raise NotFound(
+            f"There is no {plan.files[-1].path}.", hint="`bootstop NAME` takes bootstart's name."
+        )
+    for path, file in found:
+        _require_ours(path, file)
+    work = _Work(plan, run, root)
+    with _alone():
+        for command in (*plan.stop, *(plan.purge if purge else ())):
+            work.perform(command)
+        for path, _ in found:
+            try:
+                path.unlink(missing_ok=True)
+                sync_directory(path.parent)
+            except OSError as problem:
+                raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
+            work.told.append(f"removed {path}")
+        for command in plan.forget:
+            work.perform(command)
+    return work.told
+
+
+def describe(plan: Plan, *, start: bool) -> list[str]:
+    """Every file with its text and every command, as ``--print`` shows them."""
+    lines = []
+    for file in plan.files:
+        lines += [f"# {file.path} (mode {file.mode:04o})", *file.text.splitlines(), ""]
+    lines.append("# commands")
+    for command in (*plan.enable, *(plan.start if start else ())):
+        when = [f"unless `{shlex.join(command.unless)}` succeeds"] if command.unless else []
+        if command.unless_says:
+            when = [f"unless `{shlex.join(command.unless)}` says {command.unless_says}"]
+        when += ["when a file was changed"] if command.when_changed else []
+        lines.append(shlex.join(command.words) + (f"    # {', '.join(when)}" if when else ""))
+    return lines
+
+
+class _Work:
+    """One run: what was written and done so far, so that it can be taken back."""
+
+    def __init__(self, plan: Plan, run: Runner, root: str) -> None:
+        self.plan = plan
+        self.run = run
+        self.root = root
+        self.told: list[str] = []
+        self.before: list[tuple[Path, bytes | None, int]] = []
+        self.folders: list[Path] = []
+        self.tried: list[Command] = []
+        self.done: list[Command] = []
+
+    @property
+    def replaced(self) -> bool:
+        """Whether there was a service before, which the way back must not stop for good."""
+        return any(old is not None for _, old, _ in self.before)
+
+    def write(self, file: File) -> None:
+        path = _place(self.root, file.path)
+        old: bytes | None = None
+        mode = 0
+        if path.is_symlink() or path.exists():
+            _require_ours(path, file)
+            old, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+            if old == file.data and (mode == file.mode or os.name == "nt"):
+                return
+        try:
+            for folder in reversed([one for one in path.parents if not one.exists()]):
+                folder.mkdir(mode=0o755)
+                self.folders.append(folder)
+            write_atomically(path, file.data, mode=file.mode)
+        except PermissionError:
+            raise BootError(f"{path} cannot be written by this user; try it as root.") from None
+        except OSError as problem:
+            raise BootError(f"{path} cannot be written: {problem.strerror}.") from None
+        self.before.append((path, old, mode))
+        self.told.append(f"{'wrote' if old is None else 'changed'} {path}")
+
+    def perform(self, command: Command) -> None:
+        if command.when_changed and not self.before:
+            return
+        if command.unless:
+            asked = self.run(command.unless)
+            if asked.status == 0 and command.unless_says in asked.output:
+                return
+        self.tried.append(command)
+        done = self.run(command.words)
+        if done.status and not command.may_fail:
+            told = self.run(command.why).output if command.why else ""
+            words = " ".join(f"{done.output} {told}".split())[-1500:]
+            if command.undo and not self.replaced:
+                # It may have worked by half: a start that failed is tried again by the manager.
+                self.run(command.undo)
+            raise BootError(
+                f"`{shlex.join(command.words)}` failed with {done.status}: {words or 'it said nothing'}."
+            )
+        self.done.append(command)
+        if not done.status:
+            self.told.append(command.purpose)
+
+    def take_back(self) -> list[str]:
+        """Undo commands and restore files; returns what did not work."""
+        left = []
+        for command in reversed(self.done):
+            if command.undo and not (self.replaced and command in self.plan.start):
+                done = self.run(command.undo)
+                if done.status:
+                    left.append(f"`{shlex.join(command.undo)}`: {' '.join(done.output.split())}")
+        for path, old, mode in reversed(self.before):
+            try:
+                if old is None:
+                    path.unlink()
+                    sync_directory(path.parent)
+                else:
+                    write_atomically(path, old, mode=mode)
+            except OSError as problem:
+                left.append(f"{path}: {problem.strerror}")
+        for folder in reversed(self.folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if self.before:
+            for command in self.plan.forget:
+                self.run(command.words)
+        if self.replaced and any(command in self.plan.start for command in self.tried):
+            # With its old file the service may run again.
+            self.run(self.plan.start[-1].words)
+        return left
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two of these commands on one host never work at the same time; the lock goes with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock
+        yield
+        return
+    # A directory that is there on every host: nothing is left behind.
+    handle = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _place(root: str, path: str) -> Path:
+    """Where a file of the booted host lies now; never outside of the image."""
+    if not root:
+        return Path(path)
+    place = Path(root) / path.lstrip("/")
+    if not place.parent.resolve().is_relative_to(Path(root).resolve()):
+        raise BootError(f"{place} leads out of {root} by a symbolic link.")
+    return place
+
+
+def _require_ours(path: Path, file: File) -> None:
+    """Raise BootError for what bootstart did not write, or cannot read."""
+    try:
+        text = path.read_bytes().decode(file.encoding, "replace")
+    except OSError as problem:
+        raise BootError(f"{path} cannot be read: {problem.strerror}.") from None
+    if path.is_symlink() or unit_of(text) is None:
+        raise BootError(
+            f"{path} was not written by bootstart; it was left as it is.",
+            hint="Choose another name, or remove it first.",
+        )

@@ -1,0 +1,240 @@
+"""systemd: a unit of Type=notify, hardened (systemd.service(5), systemd.exec(5)).
+
+The service may do what an actor needs: talk over the network, write its state and logs, start processes. What else an
+application may need is given back by a drop-in (docs/boot.md). Every setting here is known to systemd 247 and later.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from director.boot.plan import Command, File, Plan, Service, command_of, fit
+from director.service import SERVICE_VARIABLE, Unit
+
+PLACE = "/etc/systemd/system"
+_HOMES = ("/home", "/root", "/run/user")
+
+_UNIT = """\
+# {line}
+# `director bootstart` wrote this file and `director bootstop` removes it. To change the service, write a drop-in:
+# `systemctl edit {name}`. /etc/default/{name} and /etc/sysconfig/{name} may set environment variables.
+
+[Unit]
+Description=Thespian actor system of {description}
+Wants=network-online.target
+After=network-online.target nss-user-lookup.target
+RequiresMountsFor={mounts}
+# A system that dies again and again is given up after ten times in five minutes.
+StartLimitIntervalSec=300
+StartLimitBurst=10
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+Environment={directory}
+Environment={state}
+Environment={service}
+EnvironmentFile=-/etc/default/{name}
+EnvironmentFile=-/etc/sysconfig/{name}
+{user}
+StateDirectory={name}
+StateDirectoryMode=0700
+LogsDirectory={name}
+LogsDirectoryMode=0750
+# What was active is remembered here: for restarts by itself, not for the next boot.
+RuntimeDirectory={name}
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=restart
+Restart=on-failure
+RestartSec=1
+# Wrong usage, a missing directory and settings that do not read are not cured by trying again.
+RestartPreventExitStatus=2 4 8
+WatchdogSec=60
+TimeoutStartSec=120
+TimeoutStopSec=45
+# The main process shuts the actors down in order; what it leaves is killed.
+KillMode=mixed
+UMask=0077
+
+# Hardening
+ProtectSystem=strict
+ProtectHome={home}
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+PrivateUsers={private_users}
+ProtectProc=invisible
+ProcSubset=pid
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def render(service: Service) -> Plan:
+    """The unit file, the user where it is to be created, and systemctl's commands."""
+    service.check()
+    name = fit(service.name, ending=".service")
+    created = "yes" if service.create_user else ""
+    # /var/lib/NAME is only a link there where the user is made at each start, and a link is nobody's private place.
+    state = f"/var/lib/{name}" if service.user else f"/var/lib/private/{name}"
+    unit = Unit("systemd", name, service.directory, state, service.user or "", created)
+    text = _UNIT.format(
+        line=unit.line(),
+        name=name,
+        description=_percent(service.directory),
+        mounts=quote(service.directory),
+        command=" ".join([quote(word) for word in command_of(service)]),
+        directory=quote(f"THESPIAN_DIRECTOR_DIR={service.directory}"),
+        state=quote(f"THESPIAN_DIRECTOR_STATE={state}"),
+        service=quote(f"{SERVICE_VARIABLE}={name}"),
+        user=_user(service, name),
+        home="read-only" if _in_home(service.python, service.directory) else "yes",
+        private_users="no" if service.user == "root" else "yes",
+    )
+    path = f"{PLACE}/{name}.service"
+    enable = []
+    if service.create_user:
+        at = (f"--root={service.root}",) if service.root else ()
+        told = f'u {service.user} - "Thespian actor system {name}"'
+        words = ("systemd-sysusers", *at, "--inline", told)
+        known = () if at else ("id", "-u", str(service.user))
+        enable.append(Command(words, f"create the user {service.user}", unless=known))
+    return Plan(
+        unit=unit,
+        files=(File(path, text),),
+        enable=(*enable, *_enable(service, name)),
+        start=_start(name),
+        stop=_stop(service, name),
+        forget=() if service.offline else (_RELOAD, _reset(name)),
+        purge=_purge(service, name),
+        kept=(f"/var/lib/{name}", f"/var/log/{name}"),
+        warnings=_warnings(service),
+    )
+
+
+_RELOAD = Command(("systemctl", "daemon-reload"), "let systemd read its units again")
+
+
+def _enable(service: Service, name: str) -> tuple[Command, ...]:
+    unit = f"{name}.service"
+    if service.offline:
+        at = f"--root={service.root or '/'}"
+        ask = ("systemctl", at, "is-enabled", unit)
+        undo = ("systemctl", at, "disable", unit)
+        return (
+            Command(("systemctl", at, "enable", unit), f"enable {unit}", unless=ask, undo=undo),
+        )
+    return (
+        Command(
+            ("systemctl", "daemon-reload"),
+            "let systemd read its units again",
+            when_changed=True,
+        ),
+        Command(
+            ("systemctl", "enable", unit),
+            f"enable {unit}",
+            unless=("systemctl", "is-enabled", unit),
+            undo=("systemctl", "disable", unit),
+        ),
+    )
+
+
+def _start(name: str) -> tuple[Command, ...]:
+    unit = f"{name}.service"
+    # The service's last words to sd_notify.
+    why = ("systemctl", "show", "--property=StatusText", "--value", unit)
+    return (
+        Command(
+            ("systemctl", "restart", unit),
+            f"start {unit}",
+            when_changed=True,
+            undo=("systemctl", "stop", unit),
+            why=why,
+        ),
+        Command(
+            ("systemctl", "start", unit),
+            f"start {unit}",
+            unless=("systemctl", "is-active", unit),
+            undo=("systemctl", "stop", unit),
+            why=why,
+        ),
+    )
+
+
+def _stop(service: Service, name: str) -> tuple[Command, ...]:
+    unit = f"{name}.service"
+    if service.offline:
+        at = f"--root={service.root or '/'}"
+        return (Command(("systemctl", at, "disable", unit), f"disable {unit}"),)
+    return (Command(("systemctl", "disable", "--now", unit), f"stop and disable {unit}"),)
+
+
+def _reset(name: str) -> Command:
+    # A unit that failed is remembered even when its file is gone.
+    words = ("systemctl", "reset-failed", f"{name}.service")
+    return Command(words, f"forget failures of {name}.service", may_fail=True)
+
+
+def _purge(service: Service, name: str) -> tuple[Command, ...]:
+    if service.offline:
+        return ()
+    words = ("systemctl", "clean", "--what=state", "--what=logs", f"{name}.service")
+    made = [Command(words, f"remove state and logs of {name}.service")]
+    if service.create_user and service.user:
+        made.append(Command(("userdel", service.user), f"remove the user {service.user}"))
+    return tuple(made)
+
+
+def _user(service: Service, name: str) -> str:
+    if service.user is None:
+        # A user that exists while the service runs; systemd gives it its directories again each time.
+        account = fit(name.lower(), allowed="a-z0-9_-", limit=31)
+        return f"DynamicUser=yes\nUser={account if account[0].isalpha() else 'd' + account[:30]}"
+    return f"User={service.user}"
+
+
+def _warnings(service: Service) -> tuple[str, ...]:
+    if service.user == "root":
+        return (
+            "The service runs as root, and so does all code that it loads; a user of its own is better.",
+        )
+    return ()
+
+
+def _in_home(*paths: str) -> bool:
+    return any(PurePosixPath(path).is_relative_to(home) for path in paths for home in _HOMES)
+
+
+def _percent(value: str) -> str:
+    return value.replace("%", "%%")
+
+
+def quote(value: str) -> str:
+    """A value as one word of a unit file: specifiers and variables off, quoted where it needs it."""
+    made = _percent(value).replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    plain = all(char.isalnum() or char in "/._-=:+,@%" for char in made)
+    return made if plain and made else f'"{made}"'

@@ -1,0 +1,85 @@
+"""Which version of a group a boot keeps: one that an operator chose stays, though a newer one lies beside it.
+
+What lives here: the rule, a pure function over the history and the files. Pins are not its matter (`director.loading`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+
+from director.history import Event
+
+
+@dataclass(frozen=True)
+class Present:
+    """A file of the director directory, and when it came there (its inode's change, seconds since the epoch)."""
+
+    path: str
+    came: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The last time that a service loaded groups by itself: at its start, after a boot or a crash.
+
+    What became active then says nothing about an operator, who may have chosen it before or not.
+
+    Args:
+        begin, end: seconds since the epoch.
+        chosen: the groups whose version had been chosen by then.
+    """
+
+    begin: float
+    end: float
+    chosen: frozenset[str]
+
+    def to_bytes(self) -> bytes:
+        """For a file."""
+        told = {"begin": self.begin, "end": self.end, "chosen": sorted(self.chosen)}
+        return json.dumps(told).encode()
+
+    @staticmethod
+    def of(data: bytes) -> Phase | None:
+        """From a file; None where it does not read."""
+        try:
+            told = json.loads(data)
+            return Phase(float(told["begin"]), float(told["end"]), frozenset(told["chosen"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def chosen_before(
+    events: Iterable[Event], files: Sequence[Present], phase: Phase | None = None
+) -> str | None:
+    """The file that was chosen by ``load FILE`` or ``undo`` and stays; None: the newest is wanted.
+
+    ``refresh`` and ``load GROUP`` always take the newest. So where an older version became active although the newest
+    was there already, somebody said so, and a boot does not overrule them. A file that came later does.
+
+    Args:
+        events: of one group, oldest first.
+        files: of the group, newest version first.
+        phase: the last time that a service loaded by itself.
+    """
+    last: Event | None = None
+    for event in events:
+        if event.event in ("active", "undone"):
+            last = event
+        elif event.event == "unloaded" and last and event.source_hash == last.source_hash:
+            last = None
+    if last is None or not files:
+        return None
+    name = PurePath(last.file).name
+    mine = next((one for one in files if PurePath(one.path).name == name), None)
+    if mine is None or mine == files[0]:
+        return None
+    at = datetime.fromisoformat(last.time).timestamp()
+    if phase and phase.begin <= at <= phase.end:
+        if last.group not in phase.chosen:
+            return None
+        at = phase.end
+    return mine.path if files[0].came <= at else None

@@ -1,0 +1,96 @@
+"""Commands about booting: bootstart, bootstop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from director.cli.shared import control_of, tell
+from director.errors import UsageError
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+#: As `director.boot.plan.DEFAULT_NAME`, which only these two commands load.
+_NAME = "thespian.director"
+_MANAGERS = click.Choice(["systemd", "upstart", "launchd", "windows"])
+
+
+def _places(command: _Function) -> _Function:
+    for option in (
+        click.option("--root", metavar="DIR", help="Of an image that is being built."),
+        click.option("--manager", type=_MANAGERS, help="Not the one that is found."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[NAME] [nostart]")
+@click.option("--print", "show", is_flag=True, help="Show files and commands, change nothing.")
+@click.option("--user", metavar="NAME", help="Who runs the service; it exists already.")
+@click.option("--create-user", is_flag=True, help="Make --user a system user where it is missing.")
+@click.option("--python", metavar="PATH", help="The interpreter, as the booted host sees it.")
+@_places
+@click.pass_context
+def bootstart(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    show: bool,
+    user: str | None,
+    create_user: bool,
+    python: str | None,
+    root: str | None,
+    manager: str | None,
+) -> None:
+    """Have the actor system started when the host boots, and start it now.
+
+    NAME is the service's name (thespian.director). With `nostart` it is not started now. Run again, it changes only
+    what differs.
+    """
+    from director.boot.apply import describe
+    from director.boot.host import Wanted, plan_for
+    from director.boot.host import bootstart as perform
+
+    start = words[-1:] != ("nostart",)
+    names = words if start else words[:-1]
+    if len(names) > 1:
+        raise UsageError(f"bootstart takes one name, not {' '.join(names)!r}.")
+    wanted = Wanted(
+        name=names[0] if names else _NAME,
+        user=user,
+        create_user=create_user,
+        manager=manager or "",
+        root=root or "",
+        python=python or "",
+    )
+    control = control_of(ctx)
+    if show:
+        plan, _ = plan_for(control, wanted, start=start)
+        for warning in plan.warnings:
+            control.warn(warning)
+        lines = describe(plan, start=start)
+    else:
+        lines = perform(control, wanted, start=start)
+    for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name", default=_NAME)
+@click.option("--purge", is_flag=True, help="Remove state, logs and a user that was created too.")
+@_places
+@click.pass_context
+def bootstop(
+    ctx: click.Context, name: str, purge: bool, root: str | None, manager: str | None
+) -> None:
+    """Stop the service NAME and remove exactly what bootstart wrote."""
+    from director.boot.host import Wanted
+    from director.boot.host import bootstop as perform
+
+    wanted = Wanted(name=name, manager=manager or "", root=root or "")
+    told, kept = perform(control_of(ctx), wanted, purge=purge)
+    for line in told:
+        click.echo(line)
+    for place in kept:
+        tell(f"director: {place} was left; --purge removes it")

@@ -1,0 +1,311 @@
+"""The foreground process behind `director start wait`: a service's main process, or a container's first one.
+
+It starts the actor system, loads every group, tells the service manager, and watches: an Admin or Director that dies
+makes it clean up and fail, so that the manager starts all anew; SIGTERM and SIGINT shut the system down; SIGHUP
+refreshes; `director shutdown` from elsewhere ends it in peace. What does not live here: how units are written
+(`director.boot`), what is loaded (`director.startup`), the processes themselves (`director.system`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from director.control import DirectorControl
+from director.errors import DirectorError
+from director.journal import LOG_VARIABLE, is_journal, json_line, priority
+from director.logpipe import LogPipe
+from director.notify import Notifier
+from director.service import SERVICE_VARIABLE
+from director.startup import ANSWER, Loads, Tell
+from director.system import MEANT_END
+
+#: Seconds between looks at the two processes, and between questions to the Director.
+LOOK, ASK = 0.5, 5.0
+#: Seconds without any answer of the Director after which it counts as dead though its process lives.
+SILENCE = 45.0
+#: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
+_WORD = 2.0
+_INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
+
+
+class _Interrupted(BaseException):
+    """SIGTERM came while the groups were being loaded."""
+
+
+def run(control: DirectorControl, *, json_log: bool = False) -> int:
+    """Start the system, watch it, and end it when told to.
+
+    Args:
+        control: of the director directory; its environment is what TLI expressions see.
+        json_log: everything that is logged goes to standard output, a JSON document a line.
+
+    Returns:
+        the exit status: 0 after a meant end; that of the error otherwise (8: settings do not read).
+    """
+    sys.stdout.flush()
+    with contextlib.ExitStack() as stack:
+        if json_log:
+            pipe = stack.enter_context(LogPipe(control.state, _print))
+            control.environ[LOG_VARIABLE] = f"json:{pipe.path}"
+            tell = _tell_json
+        elif is_journal(control.environ, sys.stderr.fileno()):
+            control.environ[LOG_VARIABLE] = "journal"
+            tell = _tell_journal
+        else:
+            tell = _tell_people
+        control.warn = lambda line: tell(_WARNING, line)
+        return Foreground(control, tell, Notifier(control.environ)).run()
+
+
+def _print(line: str) -> None:
+    # In one piece: two threads write here.
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _tell_json(level: int, text: str) -> None:
+    _print(json_line(_name(level), "director", text))
+
+
+def _tell_journal(level: int, text: str) -> None:
+    """One line an entry, led by its priority (sd-daemon(3))."""
+    for line in text.splitlines():
+        sys.stderr.write(f"<{priority(level)}>{line}\n")
+    sys.stderr.flush()
+
+
+def _tell_people(level: int, text: str) -> None:
+    kind = "" if level == _INFO else f"{_name(level).lower()}: "
+    sys.stderr.write(f"director: {kind}{text}\n")
+    sys.stderr.flush()
+
+
+def _name(level: int) -> str:
+    return {_INFO: "INFO", _WARNING: "WARNING"}.get(level, "ERROR")
+
+
+class Foreground:
+    """One life of the foreground process.
+
+    Args:
+        control: of the director directory.
+        tell: told each event, with its level of `logging`.
+        notify: the service manager.
+    """
+
+    def __init__(self, control: DirectorControl, tell: Tell, notify: Notifier) -> None:
+        self.control = control
+        self.tell = tell
+        self.notify = notify
+        self.loads = Loads(control, tell, notify)
+        self.admin = self.director = 0
+        #: Whether the system is ours to end; one that somebody else started is only watched.
+        self.own = True
+        self.told: set[int] = set()
+        self.interruptible = False
+        self.wake, self._waker = socket.socketpair()
+
+    def run(self) -> int:
+        """The whole life; returns the exit status."""
+        with self._signals():
+            try:
+                self._start()
+                return self._watch()
+            except _Interrupted:
+                return self._stop()
+            except DirectorError as problem:
+                self.tell(_ERROR, str(problem))
+                self.notify.stopping(str(problem))
+                self._clean_up()
+                return problem.exit_status
+            finally:
+                self.control.close()
+
+    # ---- coming up -------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        control = self.control
+        self.notify.status("reading settings")
+        for problem in control.config.problems:
+            self.tell(_WARNING, problem)
+        # What a killed main process left to itself is ours; anything else at the port is not.
+        known = bool(control.processes.members())
+        started = control.start()
+        self.own = started or known
+        if not self.own and control.environ.get(SERVICE_VARIABLE):
+            raise DirectorError(
+                f"An actor system that is not this service's runs at port {control.config.admin_port}.",
+                hint="`director shutdown` ends it; the service is started again by itself.",
+                code="foreign-system",
+            )
+        self.tell(_INFO, "the actor system was started" if started else "already running")
+        identity = control.ask({"DirectorOp": "Identify"}, "Identity", ANSWER)
+        self.admin, self.director = int(identity["AdminPid"]), int(identity["Pid"])
+        self.notify.status("loading")
+        status = self._interruptibly(self.loads.at_start if self.own else self.loads.look)
+        self.notify.ready(status)
+        self.tell(_INFO, f"up: {status}")
+
+    # ---- staying up ------------------------------------------------------------------------------
+
+    def _watch(self) -> int:
+        last_answer = next_question = time.monotonic()
+        while True:
+            self._pause(LOOK)
+            if self.told & {signal.SIGTERM, signal.SIGINT}:
+                return self._stop()
+            if self.told:
+                self.told.clear()
+                self._reload()
+            _reap()
+            if not alive(self.admin):
+                return self._admin_ended()
+            if not alive(self.director):
+                return self._failed("The Director died.")
+            now = time.monotonic()
+            if now < next_question:
+                continue
+            try:
+                self.loads.active()
+                last_answer = time.monotonic()
+                self.notify.watchdog()
+            except DirectorError as problem:
+                if not alive(self.admin) or not alive(self.director):
+                    continue
+                self.tell(_WARNING, str(problem))
+                if time.monotonic() - last_answer > SILENCE:
+                    return self._failed(f"The Director has not answered for {SILENCE:.0f} s.")
+            next_question = time.monotonic() + self._period()
+
+    def _period(self) -> float:
+        """Seconds between two questions: at least three within the watchdog's limit."""
+        limit = self.notify.watchdog_limit
+        return min(ASK, limit / 3) if limit else ASK
+
+    def _reload(self) -> None:
+        self.notify.reloading()
+        self.tell(_INFO, "SIGHUP: loading what is new")
+        try:
+            status = self._interruptibly(self.loads.refresh)
+        except DirectorError as problem:
+            status = f"reload failed: {problem}"
+            self.tell(_ERROR, status)
+        self.notify.ready(status)
+
+    def _interruptibly(self, work: Callable[[], str]) -> str:
+        """Long work that SIGTERM breaks off: it may take minutes, a stop may not."""
+        if self.told & {signal.SIGTERM, signal.SIGINT}:
+            raise _Interrupted
+        self.interruptible = True
+        try:
+            return work()
+        finally:
+            self.interruptible = False
+
+    # ---- ending ----------------------------------------------------------------------------------
+
+    def _stop(self) -> int:
+        if not self.own:
+            self.tell(_INFO, "the actor system goes on: it was not started here")
+            return 0
+        self.notify.stopping("shutting down")
+        self.tell(_INFO, "shutting down")
+        if alive(self.admin) and alive(self.director):
+            try:
+                for pid in self.control.shutdown():
+                    self.tell(_WARNING, f"process {pid} did not end by itself and was killed")
+            except DirectorError as problem:
+                self.tell(_WARNING, str(problem))
+        self._clean_up()
+        return 0
+
+    def _admin_ended(self) -> int:
+        deadline = time.monotonic() + _WORD
+        word = self.control.state / MEANT_END
+        while not word.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not word.exists():
+            return self._failed("The Admin died.")
+        self.notify.stopping("shut down")
+        self.tell(_INFO, "the actor system was shut down")
+        self.control.processes.wait_until_gone()
+        return 0
+
+    def _failed(self, reason: str) -> int:
+        self.notify.stopping(reason)
+        self.tell(_ERROR, reason)
+        self._clean_up()
+        return 1
+
+    def _clean_up(self) -> None:
+        if not self.own:
+            return
+        self.control.close()
+        left = self.control.processes.end_leftovers()
+        if left:
+            self.tell(_WARNING, f"{len(left)} processes that were left over were ended")
+        _reap()
+
+    # ---- signals ---------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        names = ("SIGTERM", "SIGINT", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        self._waker.setblocking(False)
+        before = {number: signal.signal(number, self._signalled) for number in numbers}
+        wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.wake.close()
+            self._waker.close()
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.told.add(number)
+        if self.interruptible and number != getattr(signal, "SIGHUP", 0):
+            self.interruptible = False
+            raise _Interrupted
+
+    def _pause(self, seconds: float) -> None:
+        if select.select([self.wake], [], [], seconds)[0]:
+            self.wake.recv(64)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives; one that ended and was not waited for does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return status.rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _reap() -> None:
+    """The first process of a container gets every orphan as its child and has to wait for it."""
+    if os.getpid() != 1:
+        return
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

@@ -1,0 +1,66 @@
+"""What a service tells its manager: sd_notify(3), as one datagram to the socket that NOTIFY_SOCKET names.
+
+What lives here: sending, and how often a watchdog wants to hear. Where there is no manager, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Tells systemd, or nobody.
+
+    Args:
+        environ: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are read from it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.address = environ.get("NOTIFY_SOCKET", "")
+        #: Seconds within which the watchdog wants a word (sd_watchdog_enabled(3)); 0.0: there is none.
+        self.watchdog_limit = 0.0
+        if environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
+            microseconds = environ.get("WATCHDOG_USEC", "0")
+            self.watchdog_limit = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
+
+    def ready(self, status: str) -> None:
+        """The service is up, or up again after a reload."""
+        self._send("READY=1", f"STATUS={_line(status)}")
+
+    def status(self, status: str) -> None:
+        """A sentence for ``systemctl status``."""
+        self._send(f"STATUS={_line(status)}")
+
+    def watchdog(self) -> None:
+        """All is well."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """The settings and sources are being read again; `ready` ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self, status: str) -> None:
+        """The service is ending."""
+        self._send("STOPPING=1", f"STATUS={_line(status)}")
+
+    def more_time(self, seconds: float) -> None:
+        """What goes on now may take this long without being late."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def _send(self, *lines: str) -> None:
+        if not self.address:
+            return
+        # A leading "@" stands for the abstract namespace's zero byte.
+        address = "\0" + self.address[1:] if self.address[0] == "@" else self.address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            try:
+                sender.sendto("\n".join(lines).encode(), address)
+            except OSError:
+                self.address = ""  # a manager that went away hears nothing more
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:500]
