@@ -471,7 +471,10 @@ def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: B
     told = done.stdout + done.stderr
     assert done.returncode != 0 and builder.made() == []
     assert "tool.setuptools-thespian.sorces: there is no such key; did you mean 'sources'?" in told
-    asked = "import sys, hatch_thespian.setuptools_adapter as _; print({'cryptography', 'hatchling'} & set(sys.modules))"
+    asked = (
+        "import sys, hatch_thespian.setuptools_adapter; "
+        "print({'cryptography', 'hatchling'} & set(sys.modules))"
+    )
     assert builder.run(sys.executable, "-c", asked).stdout == "set()\n", "others pay nothing"
     head = SETUPTOOLS.partition("[tool.setuptools-thespian]")[0]
     write_files(builder.project, {"pyproject.toml": head})
