@@ -82,8 +82,15 @@ class Host:
         return {**os.environ, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
 
     def processes(self) -> list[int]:
-        """The living processes of the actor system."""
-        return self.control.processes.members()
+        """The living processes of the actor system, but for one that byte-compiles behind an activation."""
+        return [pid for pid in self.control.processes.members() if not _compiles(pid)]
+
+
+def _compiles(pid: int) -> bool:
+    try:
+        return b"director.actors.bytecode" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True  # it has ended
 
 
 @contextlib.contextmanager
