@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +117,8 @@ class Cache:
                 directory.chmod(0o700)
 
     def _unpack(self, target: Path, members: Iterator[tuple[str, bytes]]) -> None:
+        import tempfile  # not for commands that only read
+
         work = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=self.root))
         try:
             known = {work}
@@ -145,6 +146,8 @@ class Cache:
 
     def _remove(self, target: Path) -> None:
         """Out of the way in one step, so that no half of it is ever found under its name."""
+        import tempfile
+
         gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=self.root))
         target.replace(gone / target.name)
         shutil.rmtree(gone, ignore_errors=True)

@@ -9,7 +9,6 @@ are `director.commands`'.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from director.connection import ASK_LIMIT, Connection, not_running
 from director.errors import (
     DamagedArchive,
     DirectorError,
@@ -27,18 +25,19 @@ from director.errors import (
     UsageError,
 )
 from director.files import create_files
-from director.history import Event, History, Pin, Pins
 from director.service import find_unit, start_unit
 from director.settings.config import Config, director_directory, read_config, state_directory
 from director.store import Available, Store
-from director.system import SystemProcesses
 from director.tls.naming import split_file_name
 
 # What only some methods need is imported by them: `avail` does without cryptography.
 if TYPE_CHECKING:
+    from director.connection import Connection
     from director.doctor import Finding
+    from director.history import Event, Pin
     from director.report import Status
     from director.roles import Role
+    from director.system import SystemProcesses
     from director.tls.verify import Verdict
     from director.trust import HostTrust
 
@@ -121,7 +120,11 @@ class DirectorControl:
         )
         self.store = Store(self.directory, self.state)
         self.say = say
-        self.warn = warn or logging.getLogger("director").warning
+        if warn is None:
+            import logging
+
+            warn = logging.getLogger("director").warning
+        self.warn = warn
         self._warned: set[str] = set()
         self._config: Config | None = None
         self._connection: Connection | None = None
@@ -154,6 +157,8 @@ class DirectorControl:
     @property
     def processes(self) -> SystemProcesses:
         """The processes of this directory's actor system."""
+        from director.system import SystemProcesses
+
         return SystemProcesses(self.config, self.state, self.environ, self.say)
 
     def running(self) -> bool:
@@ -190,6 +195,9 @@ class DirectorControl:
         """``oldthespbase.cfg``: a system of the base before still holds the port, or might."""
         from dataclasses import replace
 
+        from director.connection import Connection
+        from director.system import SystemProcesses
+
         old = self.config.old_system_base
         if not old or old == self.config.system_base:
             return
@@ -215,6 +223,8 @@ class DirectorControl:
         if not processes.running():
             left = processes.end_leftovers()
             if not left:
+                from director.connection import not_running
+
                 raise not_running(processes)
             self.warn(f"{_dead_admin(left)} They were ended.")
             return []
@@ -234,6 +244,8 @@ class DirectorControl:
     def connection(self) -> Connection:
         """This object's line to the Director; it is made when it is first needed."""
         if self._connection is None:
+            from director.connection import Connection
+
             self._connection = Connection(
                 self.processes, self.directory, self.state, self.say, self.warn
             )
@@ -244,7 +256,7 @@ class DirectorControl:
         """Thespian's ActorSystem of the running system (NotRunning where there is none)."""
         return self.connection.system
 
-    def ask(self, request: dict[str, Any], kind: str, limit: float = ASK_LIMIT) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], kind: str, limit: float = 10.0) -> dict[str, Any]:
         """Ask the Director; see `director.connection.Connection.ask`."""
         return self.connection.ask(request, kind, limit)
 
@@ -579,10 +591,14 @@ class DirectorControl:
 
     def pins(self) -> dict[str, Pin]:
         """All pins by group; works without a running system."""
+        from director.history import Pins
+
         return Pins(self.state).read()
 
     def history(self, group: str | None = None) -> list[Event]:
         """What happened, oldest first, to all groups or one; works without a running system."""
+        from director.history import History
+
         return History(self.state).read(group)
 
     def unload(self, digest: str) -> None:

@@ -11,7 +11,6 @@ one step; what an interrupted write leaves begins with a dot and is never read.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import time
 from collections.abc import Iterator
@@ -133,6 +132,8 @@ class Store:
         files = self.available().get(group)
         if not files:
             known = list(self.available())
+            import difflib  # only mistakes need it
+
             near = difflib.get_close_matches(group, known, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
             raise NotFound(

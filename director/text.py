@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,5 +77,7 @@ def findings(found: Iterable[Finding]) -> Iterator[str]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """What was probably meant, as a hint; "" where nothing is near."""
+    import difflib  # only mistakes need it
+
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""

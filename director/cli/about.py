@@ -6,8 +6,7 @@ import os
 
 import click
 
-from director import documents
-from director.cli.shared import control_of, json_option, show, tell
+from director.cli.shared import control_of, documents, json_option, show, tell
 from director.errors import NotFound, SettingsError
 from director.settings.config import SETTINGS, director_directory, read_config
 from director.text import nearest
@@ -76,7 +75,7 @@ def config(ctx: click.Context, as_json: bool) -> None:
     lines.append(f" Other Capabilities: {settings.capabilities}")
     for setting in settings.settings:
         lines.append(f"   {setting.name:18} {setting.value!r}, from {setting.source}")
-    show(as_json, lambda: documents.config(control.directory, control.state, settings), lines)
+    show(as_json, lambda: documents().config(control.directory, control.state, settings), lines)
     for problem in settings.problems:
         tell(f"director: {problem}")
 

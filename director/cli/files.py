@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from director import documents
-from director.cli.shared import control_of, json_option, show
+from director.cli.shared import control_of, documents, json_option, show
 from director.errors import NotFound
 
 
@@ -52,7 +51,7 @@ def avail(ctx: click.Context, as_json: bool) -> None:
     for group, files in groups.items():
         told = [f"{one.path}    {digest}" for one, digest in files]
         lines.append(f"{group}: " + ("\n" + " " * len(group) + "+ ").join(told))
-    show(as_json, lambda: documents.avail(control.directory, groups), lines)
+    show(as_json, lambda: documents().avail(control.directory, groups), lines)
 
 
 @click.command()

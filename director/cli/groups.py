@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from director import documents, text
-from director.cli.shared import control_of, fancy, json_option, known_groups, show
+from director import text
+from director.cli.shared import control_of, documents, fancy, json_option, known_groups, show
 from director.errors import NotFound
 
 
@@ -32,7 +32,7 @@ def status(ctx: click.Context, group: str | None, as_json: bool) -> None:
 
         print_status(told)
     else:
-        show(as_json, lambda: documents.status(told), text.status(told))
+        show(as_json, lambda: documents().status(told), text.status(told))
     ctx.exit(0 if all(one.well for one in told.groups) and not told.blocked else 1)
 
 
@@ -44,7 +44,7 @@ def status(ctx: click.Context, group: str | None, as_json: bool) -> None:
 def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
     """Show the last log lines of GROUP's actors, and what the Director logged about it."""
     found = control_of(ctx).logs(group)[-lines:]
-    show(as_json, lambda: documents.logs(group, found), found)
+    show(as_json, lambda: documents().logs(group, found), found)
 
 
 @click.command()
@@ -60,7 +60,7 @@ def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> 
 
         print_history(events)
     else:
-        show(as_json, lambda: documents.history(events), text.history(events))
+        show(as_json, lambda: documents().history(events), text.history(events))
 
 
 @click.command()
@@ -76,7 +76,7 @@ def pin(ctx: click.Context, group: str | None, version: str | None, as_json: boo
     control = control_of(ctx)
     found = [control.pin(group, version)] if group else list(control.pins().values())
     lines = [f"{one.group} is pinned to {one.file} since {one.since}" for one in found]
-    show(as_json, lambda: documents.pins(control.pins().values()), lines)
+    show(as_json, lambda: documents().pins(control.pins().values()), lines)
 
 
 @click.command()
@@ -87,7 +87,7 @@ def unpin(ctx: click.Context, group: str, as_json: bool) -> None:
     """Let `refresh` load newer versions of GROUP again."""
     control = control_of(ctx)
     control.unpin(group)
-    show(as_json, lambda: documents.pins(control.pins().values()), [f"Unpinned {group}"])
+    show(as_json, lambda: documents().pins(control.pins().values()), [f"Unpinned {group}"])
 
 
 @click.command()
@@ -100,5 +100,5 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     """
     found = control_of(ctx).doctor()
     lines = text.findings(found) if found else ["Nothing is wrong."]
-    show(as_json, lambda: documents.doctor(found), lines)
+    show(as_json, lambda: documents().doctor(found), lines)
     ctx.exit(1 if any(finding.level == "error" for finding in found) else 0)

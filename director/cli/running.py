@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from director import documents
-from director.cli.shared import control_of, json_option, known_groups, progress, show, tell
+from director.cli.shared import (
+    control_of,
+    documents,
+    json_option,
+    known_groups,
+    progress,
+    show,
+    tell,
+)
 from director.errors import NotFound
 from director.text import listing, nearest
 
@@ -42,7 +49,7 @@ def start(ctx: click.Context, wait: str | None, json_log: bool, as_json: bool) -
 
 
 def _nothing(as_json: bool) -> bool:
-    show(as_json, lambda: documents.loaded([], "start"), [])
+    show(as_json, lambda: documents().loaded([], "start"), [])
     return False
 
 
@@ -55,7 +62,7 @@ def shutdown(ctx: click.Context, as_json: bool) -> None:
         killed = control_of(ctx).shutdown()
     for pid in killed:
         tell(f"director: process {pid} did not end by itself and was killed")
-    show(as_json, lambda: documents.done("shutdown", killed=killed), ["Shutdown completed"])
+    show(as_json, lambda: documents().done("shutdown", killed=killed), ["Shutdown completed"])
 
 
 def report(loaded: Loaded) -> list[str]:
@@ -69,7 +76,7 @@ def _show(loaded: Loaded, as_json: bool, command: str) -> None:
     for warning in loaded.warnings:
         tell(f"director: warning: {warning}")
     told = [(loaded.group, loaded, None)]
-    show(as_json, lambda: documents.loaded(told, command), report(loaded))
+    show(as_json, lambda: documents().loaded(told, command), report(loaded))
 
 
 @click.command()
@@ -106,7 +113,7 @@ def _refresh(control: DirectorControl, as_json: bool, command: str) -> bool:
             tell(f'director: "{result.group}": {result.error}')
     told = [(result.group, result.loaded, result.error) for result in results]
     lines = [line for result in results if result.loaded for line in report(result.loaded)]
-    show(as_json, lambda: documents.loaded(told, command), lines)
+    show(as_json, lambda: documents().loaded(told, command), lines)
     return any(result.error for result in results)
 
 
@@ -149,7 +156,7 @@ def list_command(ctx: click.Context, group: str | None, as_json: bool) -> None:
         hint = nearest(group, groups) or "`director list` shows what is."
         raise NotFound(f"No source of a group {group!r} is loaded.", hint=hint)
     wanted = {name: told for name, told in groups.items() if group in (None, "", name)}
-    show(as_json, lambda: documents.listing(wanted), listing(wanted))
+    show(as_json, lambda: documents().listing(wanted), listing(wanted))
 
 
 @click.command()
@@ -160,4 +167,4 @@ def unload(ctx: click.Context, source_hash: str, as_json: bool) -> None:
     """Unload the source with this hash; its actors end, an older loaded version takes over."""
     control_of(ctx).unload(source_hash)
     told = {"source_hash": source_hash}
-    show(as_json, lambda: documents.done("unload", **told), [f"Unloaded {source_hash}"])
+    show(as_json, lambda: documents().done("unload", **told), [f"Unloaded {source_hash}"])

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,6 +42,13 @@ def control_of(ctx: click.Context) -> DirectorControl:
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on stdout, errors too."
 )
+
+
+def documents() -> ModuleType:
+    """`director.documents`, imported when a document is asked for."""
+    from director import documents as found
+
+    return found
 
 
 def show(as_json: bool, document: Callable[[], dict[str, Any]], lines: Iterable[str]) -> None:
