@@ -1,8 +1,8 @@
 """The same for setuptools: ``[tool.setuptools-thespian]``, with the same keys as hatch's table. A thin adapter.
 
-setuptools asks `finalize` of every project that is built where this package is installed; one without the table is left
-alone, and pays nothing: what makes sources is imported when one is made. The wheel's command makes the sources before
-the wheel and places them when it is there.
+setuptools asks `finalize` of every project that is built where this package is installed. One without the table is
+left alone and pays nothing: what makes sources is imported when one is made. The wheel's command makes the sources
+before the wheel and places them when it is there.
 """
 
 from __future__ import annotations
