@@ -628,6 +628,8 @@ class DirectorControl:
 
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
         self._require(told)
+        versions = [one for group in told["Groups"].values() for one in group["Versions"]]
+        revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
         return Status(
             told["Directory"],
             told["State"],
@@ -639,7 +641,7 @@ class DirectorControl:
             told["Started"],
             tuple(sorted(self.processes.members())),
             told["Blocked"],
-            tuple(group_status(name, one) for name, one in told["Groups"].items()),
+            tuple(group_status(name, one, revoked) for name, one in told["Groups"].items()),
         )
 
     def logs(self, group: str) -> list[str]:

@@ -25,7 +25,7 @@ class ActorStatus:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """A loaded version of a group; ``drain`` in seconds."""
+    """A loaded version of a group; ``drain`` in seconds, ``revoked`` the reason or None."""
 
     source_hash: str
     version: str | None
@@ -33,6 +33,7 @@ class VersionStatus:
     state: str
     tentative: bool
     drain: float
+    revoked: str | None
     actors: tuple[ActorStatus, ...]
 
 
@@ -59,10 +60,12 @@ class GroupStatus:
 
     @property
     def well(self) -> bool:
-        """A version is active and all its actors serve."""
+        """A version is active, all its actors serve, and no loaded version is revoked."""
         actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
-        return self.active is not None and all(
-            a.state in {"serving", "starting", "moving"} for a in actors
+        return (
+            self.active is not None
+            and all(a.state in {"serving", "starting", "moving"} for a in actors)
+            and not any(v.revoked for v in self.versions)
         )
 
 
@@ -83,8 +86,13 @@ class Status:
     groups: tuple[GroupStatus, ...]
 
 
-def group_status(name: str, told: Mapping[str, Any]) -> GroupStatus:
-    """One group of a Status reply."""
+def group_status(name: str, told: Mapping[str, Any], revoked: Mapping[str, str]) -> GroupStatus:
+    """One group of a Status reply.
+
+    Args:
+        told: the group in the reply.
+        revoked: why a source is revoked, by source hash.
+    """
     failure = told["Failure"]
     return GroupStatus(
         name,
@@ -94,11 +102,11 @@ def group_status(name: str, told: Mapping[str, Any]) -> GroupStatus:
         FailureStatus(failure["Version"], failure["File"], failure["Code"], failure["Text"])
         if failure
         else None,
-        tuple(_version(version) for version in told["Versions"]),
+        tuple(_version(version, revoked) for version in told["Versions"]),
     )
 
 
-def _version(told: Mapping[str, Any]) -> VersionStatus:
+def _version(told: Mapping[str, Any], revoked: Mapping[str, str]) -> VersionStatus:
     actors = tuple(
         ActorStatus(
             actor["ActorClass"],
@@ -117,5 +125,6 @@ def _version(told: Mapping[str, Any]) -> VersionStatus:
         told["State"],
         told["Tentative"],
         told["Drain"],
+        revoked.get(told["SourceHash"]),
         actors,
     )

@@ -22,6 +22,10 @@ def print_status(told: Status) -> None:
         console.print(escape(line))
     for group in told.groups:
         console.print(_group(group))
+        for version in group.versions:
+            if version.revoked is not None:
+                why = f"revoked: {version.version or version.source_hash}: {version.revoked}"
+                console.print(f"[red]{escape(why)}[/]")
         if group.failure:
             console.print(f"[red]last failure[/] ({escape(group.failure.code)}):")
             console.print(escape(group.failure.text))
@@ -35,6 +39,7 @@ def _group(group: GroupStatus) -> Table:
         table.add_column(name)
     for version in group.versions:
         state = version.state + (", tentative" if version.tentative else "")
+        state += "" if version.revoked is None else ", revoked"
         table.add_row(escape(version.version or "no version"), _coloured(state))
         for actor in version.actors:
             table.add_row(

@@ -52,6 +52,8 @@ def _group(group: GroupStatus) -> Iterator[str]:
     for version in group.versions:
         tentative = ", tentative" if version.tentative else ""
         yield f"  {version.version or 'no version'}  {version.state}{tentative}  {version.source_hash}"
+        if version.revoked is not None:
+            yield f"    REVOKED: {version.revoked} (`director refresh` unloads it)"
         for actor in version.actors:
             deaths = f", died {actor.deaths} times" if actor.deaths else ""
             role = actor.role or "-"

@@ -280,6 +280,8 @@ def test_what_is_revoked_while_it_runs_is_unloaded_by_the_next_refresh(
         shop.settings(revoked=f"{hashlib.sha256(data).hexdigest()}  # a bad build")
         assert standing.control.revoked() == {source_hash(data): "a bad build"}
         assert version_that_answers(standing) == "6.0", "until the refresh"
+        shown = run_command(["status"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)})
+        assert shown.exit_code == 1 and "REVOKED: a bad build" in shown.stdout, shown.output
         done = run_command(["refresh"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)})
         assert done.exit_code == 1 and "a bad build" in done.stderr, done.output
         assert source_hash(data) not in standing.control.loaded()["app"]["Loaded"]
