@@ -110,6 +110,7 @@ def make_package(
         bundle=bundle,
         native=table.native.get("*", "refuse"),
         place=table.path,
+        expires=table.expires,
     )
     complete = sound and bool(bundle.distributions or not table.deps)
     check(parts, problems, steps, complete=complete)
@@ -295,6 +296,7 @@ def _archive(parts: Parts, key: SigningKey, environ: Mapping[str, str]) -> bytes
         bundled=parts.bundle.described,
         external=parts.bundle.external,
         actors=tuple(actor.class_name for actor in parts.tli.actors),
+        expires=parts.expires,
         builder=built.builder,
         commit=built.commit,
         pipeline=built.pipeline,

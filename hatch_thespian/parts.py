@@ -26,7 +26,7 @@ class Parts:
 
     ``why`` says for each member of the project what selected it. ``tli_data`` is None where there is no TLI;
     ``tli_name`` is what people know it by. ``native`` is the policy for compiled parts among the project's own files.
-    ``place`` is where options stand, for messages (a TOML path).
+    ``place`` is where options stand, for messages (a TOML path). ``expires`` is RFC 3339 UTC or None.
     """
 
     group: str
@@ -40,6 +40,7 @@ class Parts:
     bundle: Bundle = field(default_factory=Bundle)
     native: str = "refuse"
     place: str = ""
+    expires: str | None = None
 
     @property
     def own(self) -> tuple[Member, ...]:

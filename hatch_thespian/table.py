@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -26,7 +27,7 @@ from director.tls.version import check_version
 TABLE = "tool.hatch.build.hooks.thespian"
 KEYS = (
     *("group", "sources", "exclude", "sources-dir", "tli", "version", "deps", "external", "native"),
-    *("require-key", "groups"),
+    *("expires", "require-key", "groups"),
 )
 #: What is done with a distribution that has compiled parts and no pure wheel.
 POLICIES = ("refuse", "strip", "allow")
@@ -64,7 +65,8 @@ class Table:
     None: ``src`` where that is a directory, else the project). ``tli`` is a file of the project, ``inline_tli`` the
     same written as a table. ``version`` is ``project``, ``date``, ``none`` or the version itself. ``deps`` are PEP 508
     requirements or paths of wheels; ``external`` requirements that hosts are expected to have. ``native`` gives the
-    policy of each distribution, ``*`` standing for all others. ``path`` is where the table stands, for messages.
+    policy of each distribution, ``*`` standing for all others. ``expires`` is RFC 3339 UTC or None. ``path`` is where
+    the table stands, for messages.
     """
 
     group: str
@@ -78,6 +80,7 @@ class Table:
     external: tuple[str, ...] = ()
     native: Mapping[str, str] = field(default_factory=dict)
     inline_tli: Mapping[str, Any] | None = None
+    expires: str | None = None
     path: str = TABLE
 
 
@@ -157,6 +160,7 @@ def read_table(told: Mapping[str, Any], *, project_name: str, path: str = TABLE)
         external=reader.requirements("external"),
         native=reader.native(),
         inline_tli=reader.definition() if inline else None,
+        expires=reader.moment("expires"),
         path=path,
     )
     if reader.problems:
@@ -281,6 +285,19 @@ class _Reader:
         for place, kind in _not_python(value, f"{self.path}.tli"):
             self.problems.append(f"{place}: a {kind} cannot stand in a TLI")
         return value
+
+    def moment(self, key: str) -> str | None:
+        """A date-time of TOML, or the same as text; without an offset it is UTC, a date alone is its midnight."""
+        value = self.told.get(key)
+        if value is None:
+            return None
+        try:
+            found = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+        except (AttributeError, ValueError):
+            self.wrong(key, f"it has to be a date or date-time such as 2027-06-30, not {value!r}")
+            return None
+        aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return aware.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def flag(self, key: str) -> bool:
         value = self.told.get(key, False)

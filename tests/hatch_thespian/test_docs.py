@@ -33,6 +33,6 @@ def test_the_guide_tells_every_key_of_the_table_and_no_other() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \|", GUIDE, flags=re.MULTILINE)
     assert tuple(told) == (
         *("group", "sources", "exclude", "sources-dir", "tli", "version", "deps", "external"),
-        *("native", "require-key", "groups"),
+        *("native", "expires", "require-key", "groups"),
     )
     assert set(told) == set(table.KEYS)

@@ -266,3 +266,17 @@ def test_every_python_gives_the_bytes_that_were_recorded(tmp_path: Path) -> None
         [Member(n, verdict.archive.read(n)) for n in verdict.archive.names if n.startswith("app/")]
     )
     assert hashlib.sha256(seal(zipped, fixed_key())).hexdigest() == SEALED_DIGEST
+
+
+def test_an_end_is_signed_and_hosts_refuse_the_file_from_then_on(
+    project: Path, key: SigningKey
+) -> None:
+    package = build(project, key, table(expires="2100-01-01T00:00:00Z"))
+
+    def on(year: int) -> str:
+        now = datetime(year, 1, 1, tzinfo=UTC)
+        return verify(package.data, [key.public], Policy(), now, file_name=package.name).code
+
+    assert (on(2099), on(2100)) == ("valid", "expired")
+    with pytest.raises(BuildError, match="expired"):
+        build(project, key, table(expires="2020-01-01T00:00:00Z"))

@@ -228,3 +228,22 @@ def test_the_mistakes_of_all_groups_are_told_at_once() -> None:
     for wrong in wrongs:
         with pytest.raises(TableError):
             read_tables(wrong, project_name="x")
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("2027-06-30", "2027-06-30T00:00:00Z"),
+        ('"2027-06-30"', "2027-06-30T00:00:00Z"),
+        ("2027-06-30T12:00:00+02:00", "2027-06-30T10:00:00Z"),
+        ('"2027-06-30T12:00:00Z"', "2027-06-30T12:00:00Z"),
+    ],
+)
+def test_a_source_may_expire_at_a_date_or_moment(told: str, meant: str) -> None:
+    assert read(f'sources = ["a"]\nexpires = {told}').expires == meant
+
+
+@pytest.mark.parametrize("told", ['"some day"', "12:00:00", "3", "true"])
+def test_what_is_no_moment_is_no_end(told: str) -> None:
+    (mistake,) = mistakes(f'sources = ["a"]\nexpires = {told}')
+    assert ".expires: " in mistake and "2027-06-30" in mistake
