@@ -64,7 +64,7 @@ class GroupStatus:
         actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
         return (
             self.active is not None
-            and all(a.state in {"serving", "starting", "moving"} for a in actors)
+            and all(a.state in {"serving", "moving"} for a in actors)
             and not any(v.revoked for v in self.versions)
         )
 

@@ -204,6 +204,9 @@ class SystemProcesses:
         for pid in session_members(session):
             if self._is_ours(pid):
                 _kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 5
+        while any(map(self._is_ours, session_members(session))) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 def session_members(session: int) -> list[int]:

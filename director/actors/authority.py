@@ -119,7 +119,9 @@ class SourceAuthority(ActorTypeDispatcher):
 
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
         """A refused source is unloaded as soon as Thespian took note of it, not before."""
-        if message.sourceHash in self.refused:
+        # A probe that we did not answer is a predecessor's, who was killed over it: ours would be ignored beside it.
+        forgotten = message.sourceHash == PROBE_HASH and not self.standing
+        if message.sourceHash in self.refused or forgotten:
             self.refused.discard(message.sourceHash)
             self.unloadActorSource(message.sourceHash)
 

@@ -287,6 +287,32 @@ def test_a_source_that_loops_for_ever_is_given_up_and_its_process_killed(breakin
     eventually(lambda: set(breaking.processes()) <= before, 15)
 
 
+@pytest.mark.slow
+def test_a_global_name_that_thespian_gives_to_nobody_any_more_is_blocked(host: Host) -> None:
+    named, drain = ", 'GlobalName': 'The App'", ", 'Drain': 0.2}"
+    text = tli("app", "App", named)[:-1] + drain
+    members = {"app/__init__.py": "", "app/work.py": WORKER.replace("VERSION", "1")}
+    host.put("app", "1", text, members)
+    host.control.load("app")
+    flag = host.directory.parent / "tried"
+    # The trial without the name passes; the one with it ends its process, and that poisons the name in Thespian.
+    init = (
+        "        def __init__(self):\n"
+        f"            if os.path.exists({str(flag)!r}): os._exit(3)\n"
+        f"            open({str(flag)!r}, 'w').close()\n"
+    )
+    host.put("app", "2", text, {**members, "app/work.py": WORKER + init})
+    with pytest.raises(LoadFailed, match="ended before it was ready"):
+        host.control.load("app")
+    assert not host.control.status("app").groups[0].well
+    eventually(lambda: bool(host.control.status("app").blocked), 45)
+    host.put("app", "3", text, members)
+    with pytest.raises(LoadFailed, match="restart of the actor system"):
+        host.control.load("app")
+    told = director(host, "status")
+    assert told.returncode == 1 and "BLOCKED 'The App'" in told.stdout
+
+
 @pytest.fixture(scope="module")
 def breaking(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Host]:
     """One host for many sources that break."""
