@@ -141,7 +141,8 @@ class Foreground:
         # What a killed main process left to itself is ours; anything else at the port is not.
         known = bool(control.processes.members())
         started = control.start()
-        self.own = started or known
+        # Where a unit runs it, by hand it is only watched.
+        self.own = (started or known) and control.unit is None
         if not self.own and control.environ.get(SERVICE_VARIABLE):
             raise DirectorError(
                 f"An actor system that is not this service's runs at port {control.config.admin_port}.",
