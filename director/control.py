@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
+#: Bytes of a source that Thespian's UDP transport carries: one datagram of 65,507, less what it adds.
+UDP_LIMIT = 64_000
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
@@ -449,6 +451,12 @@ class DirectorControl:
 
         data = chosen.path.read_bytes()
         verdict = self.require_valid(chosen.path, data)
+        if self.config.system_base == "multiprocUDPBase" and len(data) > UDP_LIMIT:
+            raise DirectorError(
+                f"{chosen.path} has {len(data)} bytes; multiprocUDPBase sends at most {UDP_LIMIT} in one message.",
+                hint="Use multiprocTCPBase, which has no such limit (thespbase.cfg).",
+                code="too-large-for-udp",
+            )
         tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
             chosen, verdict
         )

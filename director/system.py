@@ -25,6 +25,8 @@ from director.settings.config import Config
 
 #: Seconds that starting a system, and ending its processes, may take.
 START_LIMIT, STOP_LIMIT = 60.0, 15.0
+#: The system bases that go on by themselves and can be reached from other processes.
+BASES_THAT_STAY = ("multiprocTCPBase", "multiprocUDPBase")
 _HOST = "director.actors.host"
 #: The file in the state directory that the Director leaves when the system is shut down and did not die.
 MEANT_END = "ended"
@@ -73,6 +75,12 @@ class SystemProcesses:
         Raises:
             DirectorError: it did not come up.
         """
+        if self.config.system_base not in BASES_THAT_STAY:
+            raise DirectorError(
+                f"{self.config.system_base} ends with the process that starts it, so that nothing can be started.",
+                hint=f"Write {' or '.join(BASES_THAT_STAY)} into thespbase.cfg.",
+                code="system-base",
+            )
         for place in (self.state, self.config.log_directory):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.state / MEANT_END).unlink(missing_ok=True)

@@ -184,7 +184,9 @@ class HostTrust:
         for key in ring.keys:
             self.say(f"key {key.name} ({key.fingerprint})")
         policy = Policy(rules=rules_of(trust, book, frozenset(allowed)))
-        return verify_into(data, ring.keys, policy, datetime.now(UTC), receive, file_name=name)
+        return verify_into(
+            data, ring.keys, policy, datetime.now(UTC), receive, file_name=name or None
+        )
 
     def _accept(
         self, verdict: Verdict, data: bytes, name: str, trust: Trust, allowed: Iterable[str]
