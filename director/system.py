@@ -209,11 +209,12 @@ class SystemProcesses:
 
     def _kill_session(self, session: int) -> None:
         """A system that came up by half is no system: nothing of it stays."""
-        for pid in session_members(session):
-            if self._is_ours(pid):
-                _kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while any(map(self._is_ours, session_members(session))) and time.monotonic() < deadline:
+        while (
+            left := [pid for pid in session_members(session) if self._is_ours(pid)]
+        ) and time.monotonic() < deadline:
+            for pid in left:  # again and again: one may have forked meanwhile
+                _kill(pid, signal.SIGKILL)
             time.sleep(0.02)
 
 
