@@ -137,9 +137,9 @@ def measure(way: Way, upgrades: int, clients: int, home: Path, files: list[bytes
         )
 
     (directory / "app-1.tls").write_bytes(files[0])
-    run("load", "app")
     processes: list[subprocess.Popen[str]] = []
     try:
+        run("load", "app")
         time.sleep(3)  # their load comes back before the source is validated
         for _ in range(clients):
             command = [sys.executable, __file__, "--client", way.client]
