@@ -27,7 +27,7 @@ from director.logpipe import LogPipe
 from director.notify import Notifier
 from director.service import SERVICE_VARIABLE
 from director.startup import ANSWER, Loads, Tell
-from director.system import MEANT_END
+from director.system import MEANT_END, STOP_LIMIT
 
 #: Seconds between looks at the two processes, and between questions to the Director.
 LOOK, ASK = 0.5, 5.0
@@ -172,7 +172,7 @@ class Foreground:
             if not alive(self.admin):
                 return self._admin_ended()
             if not alive(self.director):
-                return self._failed("The Director died.")
+                return self._director_ended()
             now = time.monotonic()
             if now < next_question:
                 continue
@@ -232,15 +232,27 @@ class Foreground:
 
     def _admin_ended(self) -> int:
         deadline = time.monotonic() + _WORD
-        word = self.control.state / MEANT_END
-        while not word.exists() and time.monotonic() < deadline:
+        while not self._word.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        if not word.exists():
+        if not self._word.exists():
             return self._failed("The Admin died.")
         self.notify.stopping("shut down")
         self.tell(_INFO, "the actor system was shut down")
         self.control.processes.wait_until_gone()
         return 0
+
+    def _director_ended(self) -> int:
+        # In a shutdown it ends before the Admin does, and has left its word.
+        deadline = time.monotonic() + STOP_LIMIT
+        while self._word.exists() and time.monotonic() < deadline:
+            if not alive(self.admin):
+                return self._admin_ended()
+            time.sleep(0.05)
+        return self._failed("The Director died.")
+
+    @property
+    def _word(self) -> Path:
+        return self.control.state / MEANT_END
 
     def _failed(self, reason: str) -> int:
         self.notify.stopping(reason)
