@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from director import convention
 from director.errors import DirectorError, NotRunning
 from director.system import SystemProcesses
 
@@ -66,8 +67,12 @@ class Connection:
             from thespian.actors import ActorSystem, InvalidActorAddress
 
             base = self.processes.config.system_base
+            # Actors on other hosts answer to the address that leads to the convention, not to the loopback's.
+            address = convention.address(self.processes.config.convention_leader, port)
             try:
-                self._system = ActorSystem(base, {"Admin Port": port}, transientUnique=True)
+                self._system = ActorSystem(
+                    base, {"Admin Port": port, **address}, transientUnique=True
+                )
             except InvalidActorAddress:
                 raise DirectorError(
                     f"Something answers at port {port}, but it is no actor system of {base}.",

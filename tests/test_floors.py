@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
-    {"director.errors", "director.files", "director.logfilter"},
+    {"director.convention", "director.errors", "director.files", "director.logfilter"},
     {"director.tls"},
     {"director.settings"},
     {"director.audit", "director.cache", "director.marks", "director.store", "director.system"},
@@ -37,6 +37,7 @@ STDLIB_ONLY = {
     "director.actors.placement",
     "director.actors.runtime",
     "director.actors.words",
+    "director.convention",
     "director.errors",
     "director.files",
 }
