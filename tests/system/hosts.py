@@ -210,7 +210,11 @@ def three_hosts(home: Path, key: SigningKey) -> Iterator[Lab]:
             directory = home / f"h{number}" / "director"
             directory.mkdir(parents=True)
             (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
-            capabilities = ["{}", "{'Two': True, 'Worker': True}", "{'Three': True, 'Worker': True}"]
+            capabilities = [
+                "{}",
+                "{'Two': True, 'Worker': True}",
+                "{'Three': True, 'Worker': True}",
+            ]
             told = {
                 "adminport": str(PORT),
                 "thesplogd": str(home / f"h{number}" / "log"),
@@ -225,7 +229,9 @@ def three_hosts(home: Path, key: SigningKey) -> Iterator[Lab]:
             host.mend()
             if host.processes():
                 told = host.run("shutdown")
-                assert told.returncode == 0 and "killed" not in told.stdout, told.stdout + told.stderr
+                assert told.returncode == 0 and "killed" not in told.stdout, (
+                    told.stdout + told.stderr
+                )
         left = [pid for host in lab.hosts for pid in host.processes()]
         assert not left, "a process was left over"
     finally:
