@@ -147,6 +147,8 @@ class Connection:
             answer = self.system.listen(timedelta(seconds=min(left, LOOK_AFTER)))
             # Answers to earlier requests that came too late are none to this one.
             if isinstance(answer, dict) and answer.get("RequestId") == request_id:
+                if answer.get("DirectorResponse") == "AskLeader":
+                    raise _ask_leader(answer)
                 if answer.get("DirectorResponse") == kind or not answer.get("Success"):
                     return answer
                 self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
@@ -176,6 +178,17 @@ class Connection:
                 hint="`director start` cleans up and starts it anew.",
                 code="system-died",
             )
+
+
+def _ask_leader(answer: dict[str, Any]) -> DirectorError:
+    """What a member's Director cannot answer, as an error."""
+    hints = {
+        "ask-leader": "`director status --convention` shows the convention.",
+        "leader-away": "Its groups run on where they are; look after that host, or the network.",
+    }
+    code = str(answer.get("Code"))
+    text = str(answer.get("Message"))
+    return DirectorError(f"{text[:1].upper()}{text[1:]}.", hint=hints.get(code, ""), code=code)
 
 
 def not_running(processes: SystemProcesses) -> NotRunning:

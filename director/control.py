@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from director import convention
 from director.connection import ASK_LIMIT, Connection, not_running
 from director.errors import (
     DamagedArchive,
@@ -36,7 +37,7 @@ from director.tls.naming import split_file_name
 # What only some methods need is imported by them: `avail` does without cryptography.
 if TYPE_CHECKING:
     from director.doctor import Finding
-    from director.report import Status
+    from director.report import Convention, Status
     from director.roles import Role
     from director.tls.verify import Verdict
     from director.trust import HostTrust
@@ -235,6 +236,24 @@ class DirectorControl:
         """Ask the Director; see `director.connection.Connection.ask`."""
         return self.connection.ask(request, kind, limit)
 
+    def member_of(self) -> str:
+        """The leaders of the convention that this host is a member of; "" where it leads, or is alone."""
+        leading = convention.leaders(self.config.convention_leader, self.config.admin_port)
+        member = convention.is_member(leading, self.config.admin_port)
+        return ", ".join(leading) if member else ""
+
+    def convention(self) -> Convention:
+        """The hosts of the convention, as the leader sees them; works on members too.
+
+        Raises:
+            DirectorError: code ``leader-away``, on a member that cannot reach it.
+        """
+        from director.report import Convention, host_status
+
+        told = self.ask({"DirectorOp": "Convention"}, "Convention")
+        self._require(told)
+        return Convention(str(told["Leader"]), tuple(host_status(one) for one in told["Hosts"]))
+
     # ---- files -----------------------------------------------------------------------------------
 
     def keygen(
@@ -408,6 +427,13 @@ class DirectorControl:
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
+        leader = self.member_of()
+        if leader:
+            raise DirectorError(
+                f"This host is a member of the convention led by {leader}: load it there.",
+                hint="Members take sources when an actor needs them.",
+                code="ask-leader",
+            )
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
@@ -465,6 +491,15 @@ class DirectorControl:
         self.store.require()
         results = []
         self.start()
+        leader = self.member_of()
+        if leader:  # sources are loaded there, and come from there (guide 2.2)
+            here = [one.path.name for files in self.store.available().values() for one in files]
+            if here:
+                self.warn(
+                    f"This host is a member of the convention led by {leader}: "
+                    f"{', '.join(sorted(here))} are not loaded from here."
+                )
+            return []
         groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
         revoked = self.revoked()
         pins = self.pins()

@@ -89,6 +89,10 @@ class LabHost:
         """The document of a director command."""
         return json.loads(self.done(*arguments, "--json"))
 
+    def status(self) -> Any:
+        """The document of ``status``, whatever its exit status says."""
+        return json.loads(self.run("status", "--json").stdout)
+
     def python(self, code: str, *arguments: str, limit: float = 60) -> Any:
         """Run Python here that prints one JSON document; returns it."""
         environ = {**os.environ, **self.environment, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
@@ -228,9 +232,9 @@ def three_hosts(home: Path, key: SigningKey) -> Iterator[Lab]:
         for host in reversed(lab.hosts):
             host.mend()
             if host.processes():
-                told = host.run("shutdown")
-                assert told.returncode == 0 and "killed" not in told.stdout, (
-                    told.stdout + told.stderr
+                stopped = host.run("shutdown")
+                assert stopped.returncode == 0 and "killed" not in stopped.stdout, (
+                    stopped.stdout + stopped.stderr
                 )
         left = [pid for host in lab.hosts for pid in host.processes()]
         assert not left, "a process was left over"
