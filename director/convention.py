@@ -30,18 +30,18 @@ HOST_VARIABLE = "DIRECTOR_HOST"
 REMOTE_SOURCES = "AllowRemoteActorSources"
 
 
-def leaders(told: str | None, port: int) -> list[str]:
+def leaders(told: str | list[str] | None, port: int) -> list[str]:
     """The leaders of a convention as ``HOST:PORT``, first choice first; none where the setting is not there.
 
     Args:
-        told: ``convleader.cfg``: HOST[:PORT], several with commas between.
+        told: ``convleader.cfg``: HOST[:PORT], several as a list or with commas between.
         port: where none is told.
 
     Raises:
         SettingsError: a port is no number.
     """
     found = []
-    for one in (told or "").split(","):
+    for one in told if isinstance(told, list) else (told or "").split(","):
         host, _, number = one.strip().partition(":")
         if not host:
             continue
@@ -55,7 +55,7 @@ def leaders(told: str | None, port: int) -> list[str]:
     return found
 
 
-def address(told: str | None, port: int) -> dict[str, str | list[str]]:
+def address(told: str | list[str] | None, port: int) -> dict[str, str | list[str]]:
     """Thespian's capability for the leaders, of a system and of its clients alike.
 
     A client without it gives an address of its own to answer to that only this machine can reach.

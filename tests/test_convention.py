@@ -17,9 +17,12 @@ from director.errors import SettingsError
         ("head:1901", ["head:1901"]),
         ("10.0.0.1, 10.0.0.2:7", ["10.0.0.1:1900", "10.0.0.2:7"]),
         ("a,,b", ["a:1900", "b:1900"]),
+        (["a", "b:2"], ["a:1900", "b:2"]),
     ],
 )
-def test_leaders_are_told_with_or_without_a_port(told: str | None, wanted: list[str]) -> None:
+def test_leaders_are_told_with_or_without_a_port(
+    told: str | list[str] | None, wanted: list[str]
+) -> None:
     assert convention.leaders(told, 1900) == wanted
 
 
