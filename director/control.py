@@ -29,7 +29,13 @@ from director.errors import (
 )
 from director.files import create_files
 from director.history import Event, History, Pin, Pins
-from director.settings.config import Config, director_directory, read_config, state_directory
+from director.settings.config import (
+    Config,
+    director_directory,
+    read_config,
+    read_convention,
+    state_directory,
+)
 from director.store import Available, Store
 from director.system import SystemProcesses
 from director.tls.naming import split_file_name
@@ -237,10 +243,18 @@ class DirectorControl:
         return self.connection.ask(request, kind, limit)
 
     def member_of(self) -> str:
-        """The leaders of the convention that this host is a member of; "" where it leads, or is alone."""
-        leading = convention.leaders(self.config.convention_leader, self.config.admin_port)
-        member = convention.is_member(leading, self.config.admin_port)
-        return ", ".join(leading) if member else ""
+        """The leaders of the convention that this host is a member of; "" where it may lead, or is alone."""
+        leading, port = self._leaders()
+        return ", ".join(leading) if convention.is_member(leading, port) else ""
+
+    def _follows(self) -> str:
+        """The leader of the convention; "" for the one that is named first, or a host alone."""
+        leading, port = self._leaders()
+        return leading[0] if convention.is_member(leading[:1], port) else ""
+
+    def _leaders(self) -> tuple[list[str], int]:
+        told, port, _ = read_convention(self.directory, self.environ)
+        return convention.leaders(told, port), port
 
     def convention(self) -> Convention:
         """The hosts of the convention, as the leader sees them; works on members too.
@@ -491,7 +505,7 @@ class DirectorControl:
         self.store.require()
         results = []
         self.start()
-        leader = self.member_of()
+        leader = self._follows()
         if leader:  # sources are loaded there, and come from there (guide 2.2)
             here = [one.path.name for files in self.store.available().values() for one in files]
             if here:

@@ -76,6 +76,25 @@ def is_member(leading: list[str], port: int) -> bool:
     return bool(leading) and not any(_is_here(one, port) for one in leading)
 
 
+def before(leading: list[str], port: int) -> list[str]:
+    """The leaders that are named before this host, as ``ADDRESS:PORT``.
+
+    Args:
+        leading: as `leaders` tells.
+        port: of this host's Admin.
+    """
+    found = []
+    for one in leading:
+        if _is_here(one, port):
+            break
+        host, _, number = one.partition(":")
+        try:
+            found.append(f"{socket.gethostbyname(host)}:{number}")
+        except OSError:
+            continue  # a name that is nobody's now
+    return found
+
+
 def _is_here(leader: str, port: int) -> bool:
     """An address is this host's own where a socket can be bound to it."""
     host, _, number = leader.partition(":")

@@ -61,3 +61,10 @@ def test_the_operators_own_periods_win() -> None:
     assert environ["CONVENTION_RESTART_PERIOD"] == "1:00"
     assert environ["CONVENTION_REREGISTRATION_PERIOD"] == "0:03"
     assert environ[convention.HOST_VARIABLE] == host != convention.prepare({})
+
+
+def test_only_who_is_named_first_of_those_present_leads() -> None:
+    assert convention.before(["127.0.0.1:1900"], 1900) == []
+    told = ["192.0.2.1:1900", "192.0.2.2:7", "127.0.0.1:1900", "192.0.2.3:1900"]
+    assert convention.before(told, 1900) == ["192.0.2.1:1900", "192.0.2.2:7"]
+    assert convention.before(["no.such.invalid:1900", "127.0.0.1:1900"], 1900) == []

@@ -30,7 +30,7 @@ from director.actors.known import KnownSource, WordsOfPlacement, forget, recall,
 from director.actors.messages import REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.errors import DirectorError
-from director.settings.config import read_config
+from director.settings.config import read_convention
 from director.store import Store
 from director.tls.naming import top_level_names
 from director.tls.verify import Members, Verdict, refusal
@@ -70,10 +70,10 @@ class SourceAuthority(ActorTypeDispatcher):
             self.director = message["Director"]
             if first:
                 self._tidy()
-                config = read_config(self.store.directory, os.environ)
-                leading = convention.leaders(config.convention_leader, config.admin_port)
-                self.member = convention.is_member(leading, config.admin_port)
-                self.remote = config.capabilities.get(convention.REMOTE_SOURCES)
+                told, port, own = read_convention(self.store.directory, os.environ)
+                leading = convention.leaders(told, port)
+                self.member = convention.is_member(leading[:1], port)
+                self.remote = own.get(convention.REMOTE_SOURCES)
                 self.registerSourceAuthority()
                 self.notifyOnSourceAvailability()
             if self.standing:

@@ -23,13 +23,15 @@ from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
 from director import convention
 from director.actors import leftovers, pids, reporting
 from director.actors import versions as m
+from director.actors.answers import Actors
+from director.actors.groups import Groups
 from director.actors.members import SILENT, Member, Members
 from director.actors.messages import AUTHORITY_NAME, Message, reply
 from director.actors.notebook import gone
 from director.actors.requests import Requests
 from director.actors.words import last_words
 from director.errors import DirectorError
-from director.settings.config import read_config
+from director.settings.config import read_convention
 
 log = logging.getLogger("director")
 
@@ -47,6 +49,10 @@ class Convening(Requests):
         super().__init__()
         self.members = Members(time.monotonic())
         self.leading: list[str] = []
+        #: Leaders that come before this host, if it may lead.
+        self.before: list[str] = []
+        #: Since when this host leads, on a steady clock; None while it does not.
+        self.led_since: float | None = None
         #: Whether another host leads; its Director's address and system, and when it was heard last.
         self.member = False
         self.leader: Any = None
@@ -63,10 +69,18 @@ class Convening(Requests):
 
     def _convene(self) -> None:
         """Read who leads, and have Thespian tell who is there."""
-        config = read_config(self._store().directory, os.environ)
-        self.leading = convention.leaders(config.convention_leader, config.admin_port)
-        self.member = convention.is_member(self.leading, config.admin_port)
+        told, port, _ = read_convention(self._store().directory, os.environ)
+        self.leading = convention.leaders(told, port)
+        self.member = convention.is_member(self.leading, port)
+        if not self.member:
+            self.before = convention.before(self.leading, port)
         self.notifyOnSystemRegistrationChanges(True)
+
+    def _leads(self) -> bool:
+        """Whether this host leads now: it may, and no host that is named before it is there."""
+        if self.member:
+            return False
+        return not any(f"|{one})" in admin for one in self.before for admin in self.members.present)
 
     # ---- hosts come and go -----------------------------------------------------------------------
 
@@ -84,9 +98,33 @@ class Convening(Requests):
         if message.remoteAdded:
             log.info("%s joined: %s", admin, host or "not one of this package's")
             member = self.members.join(admin, host, dict(told), now)
-            if not self.member:
-                self._introduce(member)
-                self._beat_soon()
+        if not self._leads():
+            self._step_down()
+        else:
+            if self.led_since is None:
+                self.led_since = now if self.before else self.members.born
+            for member in self.members.present.values():
+                if not member.asked and member.director is None:  # another led until now
+                    self._introduce(member)
+            self._beat_soon()
+
+    def _step_down(self) -> None:
+        """A leader that is named before this one is there: its groups are the ones that count, ours end.
+
+        Nothing is unloaded, which would reach it too.
+        """
+        self.led_since = None
+        if not self.actors.addresses and not self.groups.versions:
+            return
+        log.warning("%s leads again; the actors that were created from here end", self.leading[0])
+        for address in self.actors.addresses.values():
+            self.send(address, ActorExitRequest())
+        self.groups, self.actors = Groups(), Actors()
+        self.created.clear()
+        self.sent.clear()
+        self.members.places.clear()
+        self.members.whys.clear()
+        self._keep_note()
 
     def _left(self, member: Member) -> None:
         log.warning("%s left or is out of reach", member.admin)
@@ -116,7 +154,7 @@ class Convening(Requests):
             "MemberOp": "Meet",
             "Leader": self.myAddress,
             "LeaderHost": os.environ.get(convention.HOST_VARIABLE, ""),
-            "Age": time.monotonic() - self.members.born,
+            "Age": time.monotonic() - (self.led_since or self.members.born),
             "Admin": member.admin,
         }
 
@@ -130,6 +168,8 @@ class Convening(Requests):
     def _beat(self) -> None:
         self.beating = False
         now = time.monotonic()
+        if not self._leads():
+            return
         for member in self.members.present.values():
             if member.asked and now - member.asked > SILENT:
                 self._introduce(member)
@@ -142,7 +182,7 @@ class Convening(Requests):
                 ending = [one for one in lost if one not in current]
                 told = {"MemberOp": "Beat", "Actors": serving, "Lost": ending}
                 self.send(member.director, {**told, "Admin": member.admin})
-        if self.members.present and not self.member:
+        if self.members.present:
             self._beat_soon()
 
     # ---- what Directors say to each other --------------------------------------------------------
@@ -162,8 +202,8 @@ class Convening(Requests):
 
     def _on_meet(self, message: Message, sender: Any) -> None:
         """At a member: the leader's Director makes itself known; what an earlier leader left here is ended."""
-        if not self.member:
-            return  # whoever leads takes no orders
+        if self._leads():
+            return  # it takes no orders
         host, self.leader = str(message["LeaderHost"]), message["Leader"]
         if host != self.leader_host:
             for source_hash, directory in self.unpacked.items():
@@ -376,7 +416,7 @@ class Convening(Requests):
     def _left_to_leader(self, message: Message, sender: Any) -> bool:
         """At a member: pass a request on that the leader answers, or say that it is its business."""
         operation = message.get("DirectorOp")
-        if not self.member or operation not in PASSED_ON | LEADERS_ONLY:
+        if operation not in PASSED_ON | LEADERS_ONLY or self._leads():
             return False
         leader = ", ".join(self.leading)
         if operation in LEADERS_ONLY:

@@ -273,4 +273,4 @@ def test_what_is_unloaded_leaves_every_host(lab: Lab) -> None:
     for host in (two, three):
         unpacked = host.directory / ".state" / "unpacked"
         wait_for(partial(nothing_in, unpacked))
-    assert all(not one["sources"] for one in convention(leader))
+    wait_for(lambda: not any(one["sources"] for one in convention(leader)))
