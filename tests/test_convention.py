@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from director import convention
@@ -68,3 +70,9 @@ def test_only_who_is_named_first_of_those_present_leads() -> None:
     told = ["192.0.2.1:1900", "192.0.2.2:7", "127.0.0.1:1900", "192.0.2.3:1900"]
     assert convention.before(told, 1900) == ["192.0.2.1:1900", "192.0.2.2:7"]
     assert convention.before(["no.such.invalid:1900", "127.0.0.1:1900"], 1900) == []
+
+
+def test_the_guide_tells_the_periods_that_are_set() -> None:
+    guide = Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
+    for name, value in convention.PERIODS.items():
+        assert f"| `{name}` | {value} |" in guide.read_text(encoding="utf-8")

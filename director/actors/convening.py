@@ -25,18 +25,21 @@ from director.actors import leftovers, pids, reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
 from director.actors.groups import Groups
+from director.actors.known import everything
 from director.actors.members import SILENT, Member, Members
 from director.actors.messages import AUTHORITY_NAME, Message, reply
 from director.actors.notebook import gone
 from director.actors.requests import Requests
 from director.actors.words import last_words
 from director.errors import DirectorError
-from director.settings.config import read_convention
+from director.settings.config import director_directory, read_convention
 
 log = logging.getLogger("director")
 
 #: Seconds between two Beats, until those asked why have to have answered, and between two tries to place an actor.
 BEAT, WHY_LIMIT, AGAIN = 2.0, 1.5, 0.5
+#: Seconds that a request waits at a member that is just starting for its leader to be met.
+MEETING = 6.0
 #: Requests that a member passes on to its leader, which answers the client itself; and those that it leaves to it.
 PASSED_ON = {"RetrieveAll", "RetrieveRole", "RequestNotification", "Watch", "Unwatch", "Convention"}
 LEADERS_ONLY = {"DefineGroup", "LoadSource", "UnloadSource", "Undo", "Pin", "Unpin"}
@@ -65,6 +68,8 @@ class Convening(Requests):
         self.sent: dict[int, list[Any]] = {}
         self.introducers: dict[str, Any] = {}
         self.beating = False
+        #: Requests that wait until the leader has met this host.
+        self.held: list[tuple[Message, Any]] = []
         self.own_keys: dict[str, str] = {}
 
     def _convene(self) -> None:
@@ -143,6 +148,9 @@ class Convening(Requests):
         if not member.host:
             return
         member.asked, member.director = time.monotonic(), None
+        before = self.introducers.pop(member.admin, None)
+        if before is not None:
+            self.send(before, ActorExitRequest())
         introducer = self.createActor(
             "director.actors.introducer.Introducer", {convention.HOST: member.host}
         )
@@ -197,8 +205,26 @@ class Convening(Requests):
             "Report": self._on_report,
             "Because": self._on_because,
         }.get(str(message.get("MemberOp")))
+        if message.get("MemberOp") == "Meet" and self.store is None:
+            self._start_by_itself()
         if handler is not None and self.store is not None:
             handler(message, sender)
+
+    def _start_by_itself(self) -> None:
+        """At a member: this Director is new, for its predecessor was killed, and no operator need look after it."""
+        directory, state = director_directory(os.environ), os.environ.get("DIRECTOR_SYSTEM", "")
+        if not state:
+            return
+        places = {"Directory": str(directory.absolute()), "State": state}
+        self._do_Startup({"DirectorOp": "Startup", **places}, self.myAddress)
+        self.unpacked = {
+            one.source_hash: one.directory for one in everything(Path(state)) if not one.refused
+        }
+        authority = self.createActor(
+            "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
+        )
+        told = {"AuthorityOp": "Startup", "Director": self.myAddress, **places}
+        self.send(authority, told)
 
     def _on_meet(self, message: Message, sender: Any) -> None:
         """At a member: the leader's Director makes itself known; what an earlier leader left here is ended."""
@@ -213,6 +239,7 @@ class Convening(Requests):
                         log.warning("another leader left processes %s here; ended", ended)
         self.leader_host = host
         self._report(message)
+        self._release_held()
 
     def _on_beat(self, message: Message, sender: Any) -> None:
         if sender != self.leader:
@@ -422,6 +449,10 @@ class Convening(Requests):
         if operation in LEADERS_ONLY:
             text = f"this host is a member of the convention led by {leader}; do it there"
             told = reply("AskLeader", message, False, Code="ask-leader", Message=text)
+        elif self._may_be_met():
+            self.held.append((message, sender))
+            self.wakeupAfter(timedelta(seconds=MEETING), payload="held")
+            return True
         elif self.leader is None or time.monotonic() - self.leader_heard > 3 * BEAT:
             text = f"the leader of the convention, {leader}, is out of reach"
             told = reply("AskLeader", message, False, Code="leader-away", Message=text)
@@ -430,6 +461,16 @@ class Convening(Requests):
             return True
         self.send(sender, told)
         return True
+
+    def _may_be_met(self) -> bool:
+        """Whether this host is so young that its leader may not have met it yet."""
+        return self.leader is None and time.monotonic() - self.members.born < MEETING
+
+    def _release_held(self) -> None:
+        """The leader was met, or has had its time."""
+        held, self.held = self.held, []
+        for message, sender in held:
+            self._left_to_leader(message, sender)
 
     # ---- what is told of the convention ----------------------------------------------------------
 

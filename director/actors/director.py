@@ -90,7 +90,7 @@ class Director(Convening):
                 self.send(address, ActorExitRequest())
             for place in dead:
                 pids.kill_all(place)
-            self.unpacked = {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
+            self.unpacked |= {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
             self.watchers = [(one, group) for one, group in told["Watchers"]]
             self.adopted = set(self.actors.addresses)
             for address in self.actors.addresses.values():
@@ -200,6 +200,8 @@ class Director(Convening):
             self._look()
         elif message.payload == "beat":
             self._beat()
+        elif message.payload == "held":
+            self._release_held()
         elif message.payload[0] == "why":
             self._conclude(message.payload[2])
         elif message.payload[0] == "again":

@@ -71,6 +71,12 @@ def recall(state: Path, source_hash: str) -> KnownSource | None:
         return None
 
 
+def everything(state: Path) -> list[KnownSource]:
+    """All that is known."""
+    found = (recall(state, path.stem) for path in sorted((state / "sources").glob("*.json")))
+    return [source for source in found if source is not None]
+
+
 class WordsOfPlacement:
     """Passes members on, and notes whether a module says a word about capabilities.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 import time
 from collections.abc import Iterator
@@ -260,6 +261,30 @@ def test_a_leader_that_died_loads_what_was_active_and_members_come_back(lab: Lab
     assert "pinned" in leader.done("history", "worker")
 
 
+def test_an_actor_that_died_during_a_short_cut_comes_again(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    before = leader.ask("Two", {})
+    two.cut()
+    os.kill(before["pid"], signal.SIGKILL)
+    time.sleep(1)
+    two.mend()
+    after = wait_for(lambda: isinstance(told := leader.ask("Two", {}, 3), dict) and told)
+    assert after["pid"] != before["pid"] and after["host"] == before["host"]
+    wait_for(lambda: len(two.actors() + lab.hosts[2].actors()) == 2)
+
+
+def test_a_members_director_that_was_killed_has_a_successor(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    sources = convention(leader)[1]["sources"]
+    assert sources
+    os.kill(two.json("status")["director_pid"], signal.SIGKILL)
+    wait_for(lambda: len(all_told(leader)) == 3 and convention(leader)[1]["heard"] > 4)
+    wait_for(lambda: convention(leader)[1]["heard"] < 3)
+    told = convention(leader)[1]
+    assert told["sources"] == sources and told["roles"]
+    assert isinstance(two.ask("Two", {}), dict)
+
+
 def nothing_in(unpacked: Path) -> bool:
     return not [one for one in unpacked.iterdir() if "." not in one.name]
 
@@ -274,3 +299,31 @@ def test_what_is_unloaded_leaves_every_host(lab: Lab) -> None:
         unpacked = host.directory / ".state" / "unpacked"
         wait_for(partial(nothing_in, unpacked))
     wait_for(lambda: not any(one["sources"] for one in convention(leader)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 40 s; run it with SLOW=1")
+def test_a_backup_leads_while_the_first_is_away_and_lets_go_when_it_is_back(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    with three_hosts(tmp_path, key) as lab:
+        first, backup, member = lab.hosts
+        for host in lab.hosts:
+            (host.directory / "convleader.cfg").write_text("['10.77.0.1', '10.77.0.2']")
+            host.done("start")
+        for host in (first, backup):
+            put(host, "three", "1", "Three")
+        first.done("load", "three")
+        wait_for(lambda: all_told(first))
+        assert "do it there" in backup.run("load", "three").stderr
+        before = member.actors()
+        first.crash()
+        wait_for(lambda: backup.run("load", "three").returncode == 0)
+        assert backup.ask("Three", {}) == member.ask("Three", {})
+        wait_for(lambda: len(member.actors()) == 1 and member.actors() != before)
+        before = member.actors()
+        first.done("start")
+        wait_for(lambda: len(member.actors()) == 1 and member.actors() != before)
+        time.sleep(6)
+        told = [host.ask("Three", {}) for host in lab.hosts]
+        assert told == [told[0]] * 3 and [told[0]["pid"]] == member.actors()

@@ -128,3 +128,24 @@ def test_a_member_runs_nothing_that_a_hostile_leader_offers(
     assert not member.actors()
     digest = hashlib.md5(forged, usedforsecurity=False).hexdigest()
     wait_for(lambda: (digest if how == "opened" else "refused (signature)") in member.log())
+
+
+def test_the_operators_own_word_about_remote_sources_wins(lab: Lab, tmp_path: Path) -> None:
+    leader, member, other = lab.hosts
+    told = "{'Two': True, 'AllowRemoteActorSources': 'No'}"
+    (member.directory / "othercaps.cfg").write_text(told)
+    if member.processes():
+        member.done("shutdown")
+    for host in (leader, member, other):
+        host.done("start")
+    trace = tmp_path / "ran"
+    leader.put("word", "1", TLI, {"word.py": textwrap.dedent(WORD % str(trace))})
+    refused = leader.run("load", "word")
+    assert refused.returncode == 1 and "no host of the convention takes" in refused.stderr, refused
+    assert not member.actors() and "signature" not in member.log()
+    # The other host took the capability away from nobody: with it, and the default, it runs there.
+    other.done("shutdown")
+    (other.directory / "othercaps.cfg").write_text("{'Two': True}")
+    other.done("start")
+    leader.done("load", "word")
+    assert other.network() in trace.read_text() and member.network() not in trace.read_text()
