@@ -13,12 +13,12 @@ from collections.abc import MutableMapping
 from director.errors import SettingsError
 
 #: Thespian reads these when it is imported, so they are set for the process that starts a system; the operator's own
-#: win. A member that is silent for two periods is gone, and tries to come back every period. Thespian's own (7:22,
-#: 3:22, 3) would notice after 22 minutes.
+#: win. A member that is silent for three periods is gone, and tries to come back every period. Thespian's own (7:22,
+#: 3:22, 3) would notice after 22 minutes; two periods are too few for a busy machine.
 PERIODS = {
     "CONVENTION_REREGISTRATION_PERIOD": "0:03",
     "CONVENTION_RESTART_PERIOD": "0:02",
-    "CONVENTION_REGISTRATION_MISS_MAX": "2",
+    "CONVENTION_REGISTRATION_MISS_MAX": "3",
 }
 #: Capability, and requirement of an actor that is wanted on one host: a running system, never two alike.
 HOST = "Director Host"

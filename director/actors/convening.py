@@ -38,6 +38,8 @@ log = logging.getLogger("director")
 
 #: Seconds between two Beats, until those asked why have to have answered, and between two tries to place an actor.
 BEAT, WHY_LIMIT, AGAIN = 2.0, 1.5, 0.5
+#: Seconds within which a member that was just heard may come back as if it had never been gone.
+DOUBT = 4.0
 #: Seconds that a request waits at a member that is just starting for its leader to be met.
 MEETING = 6.0
 #: Requests that a member passes on to its leader, which answers the client itself; and those that it leaves to it.
@@ -97,6 +99,12 @@ class Convening(Requests):
         host, now = str(told.get(convention.HOST, "")), time.monotonic()
         known = self.members.present.get(admin)
         if message.remoteAdded and known and known.host == host:
+            known.doubted = False
+            return
+        if known and not message.remoteAdded and now - known.heard < DOUBT and not self.closing:
+            # It told of itself just now: a busy one that missed its registration, which comes again.
+            known.doubted = True
+            self.wakeupAfter(timedelta(seconds=DOUBT), payload=("doubt", admin, 0))
             return
         if known:
             self._left(known)
@@ -112,6 +120,12 @@ class Convening(Requests):
                 if not member.asked and member.director is None:  # another led until now
                     self._introduce(member)
             self._beat_soon()
+
+    def _doubt(self, admin: str) -> None:
+        """A member that was said to be gone has had its time to come back."""
+        member = self.members.present.get(admin)
+        if member is not None and member.doubted:
+            self._left(member)
 
     def _step_down(self) -> None:
         """A leader that is named before this one is there: its groups are the ones that count, ours end.

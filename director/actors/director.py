@@ -204,6 +204,8 @@ class Director(Convening):
             self._release_held()
         elif message.payload[0] == "why":
             self._conclude(message.payload[2])
+        elif message.payload[0] == "doubt":
+            self._doubt(message.payload[1])
         elif message.payload[0] == "again":
             self._create_again(message.payload[2])
         elif not self.closing:

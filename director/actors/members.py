@@ -24,6 +24,7 @@ class Member:
     ``admin`` is its Admin's address as text, ``host`` its capability `director.convention.HOST` ("": not one of ours),
     ``director`` the address of its Director once that was met, ``report`` what it told last. Times are seconds of a
     steady clock: ``joined``, ``heard``, and ``asked``, when something was sent that is not answered yet (0: nothing).
+    ``doubted``: Thespian says that it has gone, and it may yet come back.
     """
 
     admin: str
@@ -34,6 +35,7 @@ class Member:
     report: Message = field(default_factory=dict)
     heard: float = 0.0
     asked: float = 0.0
+    doubted: bool = False
 
 
 @dataclass

@@ -142,8 +142,8 @@ def test_the_operators_own_word_about_remote_sources_wins(lab: Lab, tmp_path: Pa
     leader.put("word", "1", TLI, {"word.py": textwrap.dedent(WORD % str(trace))})
     refused = leader.run("load", "word")
     assert refused.returncode == 1 and "no host of the convention takes" in refused.stderr, refused
-    assert not member.actors() and "signature" not in member.log()
-    # The other host took the capability away from nobody: with it, and the default, it runs there.
+    assert not member.actors() and "word-1.tls" not in member.log()
+    # A host that has the capability too, and whose operator said nothing, takes it.
     other.done("shutdown")
     (other.directory / "othercaps.cfg").write_text("{'Two': True}")
     other.done("start")
