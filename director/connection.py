@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from director import convention
 from director.errors import DirectorError, NotRunning
 from director.system import SystemProcesses
 
@@ -66,8 +67,12 @@ class Connection:
             from thespian.actors import ActorSystem, InvalidActorAddress
 
             base = self.processes.config.system_base
+            # Actors on other hosts answer to the address that leads to the convention, not to the loopback's.
+            address = convention.address(self.processes.config.convention_leader, port)
             try:
-                self._system = ActorSystem(base, {"Admin Port": port}, transientUnique=True)
+                self._system = ActorSystem(
+                    base, {"Admin Port": port, **address}, transientUnique=True
+                )
             except InvalidActorAddress:
                 raise DirectorError(
                     f"Something answers at port {port}, but it is no actor system of {base}.",
@@ -142,6 +147,8 @@ class Connection:
             answer = self.system.listen(timedelta(seconds=min(left, LOOK_AFTER)))
             # Answers to earlier requests that came too late are none to this one.
             if isinstance(answer, dict) and answer.get("RequestId") == request_id:
+                if answer.get("DirectorResponse") == "AskLeader":
+                    raise _ask_leader(answer)
                 if answer.get("DirectorResponse") == kind or not answer.get("Success"):
                     return answer
                 self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
@@ -171,6 +178,17 @@ class Connection:
                 hint="`director start` cleans up and starts it anew.",
                 code="system-died",
             )
+
+
+def _ask_leader(answer: dict[str, Any]) -> DirectorError:
+    """What a member's Director cannot answer, as an error."""
+    hints = {
+        "ask-leader": "`director status --convention` shows the convention.",
+        "leader-away": "Its groups run on where they are; look after that host, or the network.",
+    }
+    code = str(answer.get("Code"))
+    text = str(answer.get("Message"))
+    return DirectorError(f"{text[:1].upper()}{text[1:]}.", hint=hints.get(code, ""), code=code)
 
 
 def not_running(processes: SystemProcesses) -> NotRunning:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from director import convention
 from director.errors import (
     DamagedArchive,
     DirectorError,
@@ -26,7 +27,13 @@ from director.errors import (
 )
 from director.files import create_files
 from director.service import find_unit, start_unit
-from director.settings.config import Config, director_directory, read_config, state_directory
+from director.settings.config import (
+    Config,
+    director_directory,
+    read_config,
+    read_convention,
+    state_directory,
+)
 from director.store import Available, Store
 from director.tls.naming import split_file_name
 
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from director.connection import Connection
     from director.doctor import Finding
     from director.history import Event, Pin
-    from director.report import Status
+    from director.report import Convention, Status
     from director.roles import Role
     from director.system import SystemProcesses
     from director.tls.verify import Verdict
@@ -262,6 +269,32 @@ class DirectorControl:
         """Ask the Director; see `director.connection.Connection.ask`."""
         return self.connection.ask(request, kind, limit)
 
+    def member_of(self) -> str:
+        """The leaders of the convention that this host is a member of; "" where it may lead, or is alone."""
+        leading, port = self._leaders()
+        return ", ".join(leading) if convention.is_member(leading, port) else ""
+
+    def _follows(self) -> str:
+        """The leader of the convention; "" for the one that is named first, or a host alone."""
+        leading, port = self._leaders()
+        return leading[0] if convention.is_member(leading[:1], port) else ""
+
+    def _leaders(self) -> tuple[list[str], int]:
+        told, port, _ = read_convention(self.directory, self.environ)
+        return convention.leaders(told, port), port
+
+    def convention(self) -> Convention:
+        """The hosts of the convention, as the leader sees them; works on members too.
+
+        Raises:
+            DirectorError: code ``leader-away``, on a member that cannot reach it.
+        """
+        from director.report import Convention, host_status
+
+        told = self.ask({"DirectorOp": "Convention"}, "Convention")
+        self._require(told)
+        return Convention(str(told["Leader"]), tuple(host_status(one) for one in told["Hosts"]))
+
     # ---- files -----------------------------------------------------------------------------------
 
     def keygen(
@@ -435,6 +468,13 @@ class DirectorControl:
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
+        leader = self.member_of()
+        if leader:
+            raise DirectorError(
+                f"This host is a member of the convention led by {leader}: load it there.",
+                hint="Members take sources when an actor needs them.",
+                code="ask-leader",
+            )
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
@@ -501,6 +541,15 @@ class DirectorControl:
         self.store.require()
         results = []
         self.start()
+        leader = self._follows()
+        if leader:  # sources are loaded there, and come from there (guide 2.2)
+            here = [one.path.name for files in self.store.available().values() for one in files]
+            if here:
+                self.warn(
+                    f"This host is a member of the convention led by {leader}: "
+                    f"{', '.join(sorted(here))} are not loaded from here."
+                )
+            return []
         groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
         revoked = self.revoked()
         pins = self.pins()

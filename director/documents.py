@@ -18,7 +18,7 @@ from director.errors import DirectorError
 if TYPE_CHECKING:
     from director.doctor import Finding
     from director.history import Event, Pin
-    from director.report import Status
+    from director.report import Convention, Status
     from director.settings.config import Config
     from director.store import Available
 
@@ -137,6 +137,11 @@ def listing(groups: Mapping[str, Any]) -> Document:
 def status(told: Status) -> Document:
     """``status``."""
     return _document("status", **asdict(told))
+
+
+def convention(told: Convention) -> Document:
+    """``status --convention``."""
+    return _document("convention", **asdict(told))
 
 
 def history(events: Iterable[Event]) -> Document:

@@ -86,6 +86,56 @@ class Status:
     groups: tuple[GroupStatus, ...]
 
 
+@dataclass(frozen=True)
+class HostStatus:
+    """A host of a convention, as the leader sees it.
+
+    ``host`` names the running system, ``admin`` is its address ("": the leader itself). ``ours``: it runs this package.
+    ``sources`` are hashes of what its authority validated, ``refused`` maps those that it did not to the reason.
+    ``roles`` are ``GROUP:ROLE``. ``offset``: seconds that its clock is ahead; ``heard``: seconds since it told of
+    itself, None where it has not yet. ``missing_keys``: key files that the leader has and it has not.
+    """
+
+    host: str
+    name: str | None
+    admin: str
+    ours: bool
+    python: str | None
+    package_version: str | None
+    sources: tuple[str, ...]
+    refused: dict[str, str]
+    roles: tuple[str, ...]
+    offset: float | None
+    heard: float | None
+    missing_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """All hosts of a convention, the leader first."""
+
+    leader: str
+    hosts: tuple[HostStatus, ...]
+
+
+def host_status(told: Mapping[str, Any]) -> HostStatus:
+    """One host of a Convention reply."""
+    return HostStatus(
+        str(told["Host"]),
+        told.get("Name"),
+        str(told["Admin"]),
+        bool(told["Host"]),
+        told.get("Python"),
+        told.get("PackageVersion"),
+        tuple(told.get("Sources", ())),
+        {one: f"{code}: {text}" for one, (code, text) in told.get("Refused", {}).items()},
+        tuple(told["Roles"]),
+        told.get("Offset"),
+        told.get("Heard"),
+        tuple(told["MissingKeys"]) if told.get("Python") else (),
+    )
+
+
 def group_status(name: str, told: Mapping[str, Any], revoked: Mapping[str, str]) -> GroupStatus:
     """One group of a Status reply.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from director.doctor import Finding
     from director.history import Event
-    from director.report import GroupStatus, Status
+    from director.report import Convention, GroupStatus, Status
 
 
 def listing(groups: Mapping[str, Any]) -> Iterator[str]:
@@ -61,6 +61,28 @@ def _group(group: GroupStatus) -> Iterator[str]:
     if group.failure:
         yield f"  last failure ({group.failure.code}), {group.failure.file}:"
         yield from (f"    {line}" for line in group.failure.text.splitlines())
+
+
+def convention(told: Convention) -> Iterator[str]:
+    """The lines of ``director status --convention``."""
+    for host in told.hosts:
+        where = host.admin or "leads"
+        if not host.ours:
+            yield f"{where}: not a system of this package"
+            continue
+        yield f"{host.name}  {where}"
+        if host.python is None:
+            yield "    has not told of itself yet"
+            continue
+        yield f"    Python {host.python}, director {host.package_version}"
+        if host.admin:
+            clock = f"{host.offset:+.2f} s" if host.offset is not None else "unknown"
+            heard = f"{host.heard:.1f} s ago" if host.heard is not None else "never"
+            yield f"    clock {clock}, heard {heard}"
+        yield f"    roles: {', '.join(host.roles) or 'none'}"
+        yield from (f"    source {one}" for one in host.sources)
+        yield from (f"    refused {one}: {why}" for one, why in host.refused.items())
+        yield from (f"    lacks the key {name}" for name in host.missing_keys)
 
 
 def history(events: Iterable[Event]) -> Iterator[str]:

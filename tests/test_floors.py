@@ -10,7 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
-    {"director.errors", "director.files", "director.journal", "director.logfilter"},
+    {
+        "director.convention",
+        "director.errors",
+        "director.files",
+        "director.journal",
+        "director.logfilter",
+    },
     {"director.tls"},
     {"director.settings"},
     {
@@ -45,6 +51,7 @@ STDLIB_ONLY = {
     "director.actors.placement",
     "director.actors.runtime",
     "director.actors.words",
+    "director.convention",
     "director.errors",
     "director.files",
 }

@@ -131,6 +131,8 @@ class Activation(Endings):
 
     def _is_ready(self, version: Version, actor: RoleActor) -> None:
         actor.ready = True
+        if actor.lost:
+            self._found_host(version, actor)
         if actor.trial:
             actor.tried = True
             self._end(actor)

@@ -10,6 +10,8 @@ import hashlib
 import io
 import logging
 import multiprocessing
+import os
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,10 +26,12 @@ from thespian.actors import (
     WakeupMessage,
 )
 
-from director.actors.known import KnownSource, WordsOfPlacement, remember
+from director import convention
+from director.actors.known import KnownSource, WordsOfPlacement, forget, recall, remember
 from director.actors.messages import REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.errors import DirectorError
+from director.settings.config import read_convention
 from director.store import Store
 from director.tls.archive import Member, write_archive
 from director.tls.naming import top_level_names
@@ -36,10 +40,10 @@ from director.trust import HostTrust
 
 log = logging.getLogger("director.authority")
 
-#: Loaded by the authority itself when it starts: it comes back only to the authority that the Admin
-#: has registered, and Thespian gives no other sign of that.
-PROBE = b"hatch-thespian: does the Source Authority stand?"
-PROBE_HASH = hashlib.md5(PROBE, usedforsecurity=False).hexdigest()
+#: Loaded by the authority itself when it starts: it comes back only to the authority that the Admin has registered,
+#: and Thespian gives no other sign of that. Each is another: an unload goes to the whole convention, and
+#: one of a source that is pending elsewhere ends the Admin there (adminCore.unloadActorSource).
+PROBE = b"hatch-thespian: does the Source Authority stand? "
 #: Seconds after an unload until the cache is swept, and the longest until it is tried again.
 SWEEP_FIRST, SWEEP_LAST = 0.5, 300.0
 
@@ -55,6 +59,10 @@ class SourceAuthority(ActorTypeDispatcher):
         self.starters: list[Any] = []
         #: Whether the Admin has us for its authority.
         self.standing = False
+        self.probe = PROBE + uuid.uuid4().hex.encode()
+        self.probe_hash = _md5(self.probe)
+        self.member = False
+        self.remote: str | None = None
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """``{"AuthorityOp": "Startup", "Directory": …, "State": …, "Director": address}``."""
@@ -64,14 +72,21 @@ class SourceAuthority(ActorTypeDispatcher):
             self.director = message["Director"]
             if first:
                 self._tidy()
+                told, port, own = read_convention(self.store.directory, os.environ)
+                leading = convention.leaders(told, port)
+                self.member = convention.is_member(leading[:1], port)
+                self.remote = own.get(convention.REMOTE_SOURCES)
                 self.registerSourceAuthority()
                 self.notifyOnSourceAvailability()
             if self.standing:
                 self.send(sender, {"AuthorityResponse": "Standing", "Success": True})
                 return
             self.starters.append(sender)
-            if first:  # one that comes before it is unloaded again would be ignored by the Admin
-                self.loadActorSource(io.BytesIO(PROBE))
+            if first:
+                self.loadActorSource(io.BytesIO(self.probe))
+        elif message.get("AuthorityOp") == "Judge":
+            name, data = str(message["Name"]), bytes(message["Data"])
+            self._verdict(message["SourceHash"], data, name)
 
     def receiveMsg_ValidateSource(self, message: ValidateSource, sender: Any) -> None:
         """Answer the Admin, always, exactly once, and always with an archive that it can read.
@@ -80,24 +95,35 @@ class SourceAuthority(ActorTypeDispatcher):
         is not pending any more (adminCore.h_ValidatedSource).
         """
         source_hash = message.sourceHash
-        if source_hash == PROBE_HASH:
+        if source_hash == self.probe_hash:
             for starter in self.starters:
                 self.send(starter, {"AuthorityResponse": "Standing", "Success": True})
             self.starters.clear()
             self.standing = True
+            if self.remote is None:  # the operator's own word wins
+                self.updateCapability(convention.REMOTE_SOURCES, "LeaderOnly")
             self.refused.add(source_hash)
             self.send(sender, ValidatedSource(source_hash, refusal_archive("a probe"), REFUSED))
             return
         # The simple system base tells no name (its loadActorSource); there is none to compare then.
         name = "" if _simple() and message.sourceInfo is None else str(message.sourceInfo)
-        verdict, stub, place = self._decide(source_hash, bytes(message.sourceData), name)
-        info = str(message.sourceInfo) if verdict.valid else REFUSED + verdict.message
+        verdict, stub = self._verdict(source_hash, bytes(message.sourceData), name)
+        self.send(
+            sender,
+            ValidatedSource(
+                source_hash, stub, name if verdict.valid else REFUSED + verdict.message
+            ),
+        )
+
+    def _verdict(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes]:
+        """Decide, make known what was decided, and tell the Director; returns what the Admin gets."""
+        verdict, stub, place = self._decide(source_hash, data, name)
         if verdict.valid:
             self.refused.discard(source_hash)
-            log.info("%s validated with %s", info, verdict.key.name if verdict.key else "")
+            log.info("%s validated with %s", name, verdict.key.name if verdict.key else "")
         else:
             self.refused.add(source_hash)
-            log.warning("%s refused (%s): %s", message.sourceInfo, verdict.code, verdict.message)
+            log.warning("%s refused (%s): %s", name, verdict.code, verdict.message)
         self.send(
             self.director,
             {
@@ -109,7 +135,7 @@ class SourceAuthority(ActorTypeDispatcher):
                 "Unpacked": place,
             },
         )
-        self.send(sender, ValidatedSource(source_hash, stub, info))
+        return verdict, stub
 
     def _tidy(self) -> None:
         """What an earlier system left unpacked, and nobody can load again, goes."""
@@ -120,23 +146,24 @@ class SourceAuthority(ActorTypeDispatcher):
             log.warning("the unpacked cache was not tidied: %s", problem)
 
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
-        """A refused source is unloaded as soon as Thespian took note of it, not before."""
-        # A probe that we did not answer is a predecessor's, who was killed over it: ours would be ignored beside it.
-        forgotten = message.sourceHash == PROBE_HASH and not self.standing
-        if message.sourceHash in self.refused or forgotten:
-            self.refused.discard(message.sourceHash)
-            self.unloadActorSource(message.sourceHash)
+        """A refused source is unloaded as soon as Thespian took note of it, not before.
+
+        Not by a member: its unload would reach the leader, and end for all what this host alone refuses. The reason
+        stays known here instead (`director.actors.known`), and so the creator hears it.
+        """
+        source_hash = message.sourceHash
+        if source_hash in self.refused and (not self.member or source_hash == self.probe_hash):
+            self.refused.discard(source_hash)
+            self.unloadActorSource(source_hash)
+            if self.store is not None:
+                forget(self.store.state, source_hash)
+        elif self.store is not None and source_hash not in self.refused:
+            known = recall(self.store.state, source_hash)
+            if known is None or known.refused:
+                log.error("%s came past this authority; none of it is run here", source_hash)
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
-        """Its last process may need a moment to end: what it was unpacked to goes then.
-
-        To the Admin a probe that came before the last one was unloaded was loaded already: whoever waits for its answer
-        would wait for ever, so it is sent again.
-        """
-        if message.sourceHash == PROBE_HASH:
-            if self.starters:
-                self.loadActorSource(io.BytesIO(PROBE))
-            return
+        """Its last process may need a moment to end: what it was unpacked to goes then."""
         self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
@@ -163,7 +190,7 @@ class SourceAuthority(ActorTypeDispatcher):
 
         trust = HostTrust(store, "authority", warn=log.warning)
         try:
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
+            if _md5(data) == source_hash:
                 verdict = trust.admit(data, Path(name).name, unpack)
                 if verdict.archive is not None:
                     known = replace(known, tops=top_level_names(verdict.archive.names))
@@ -179,11 +206,25 @@ class SourceAuthority(ActorTypeDispatcher):
             hint = "Make room or mend the permissions there, then load it again."
             verdict = refusal(data, "unpack", f"{text} {hint}", 1)
         if not verdict.valid or verdict.archive is None:
+            if _md5(data) == source_hash or recall(store.state, source_hash) is None:
+                self._remember_refusal(source_hash, verdict.message)
             return verdict, refusal_archive(verdict.message), ""
         if _simple():  # Thespian's own importer has to do there
             members = [Member(entry.name, body) for entry, body in verdict.archive.iter_data()]
             return verdict, write_archive(members), known.directory
         return verdict, stub_archive(known.tops), known.directory
+
+    def _remember_refusal(self, source_hash: str, reason: str) -> None:
+        assert self.store is not None  # noqa: S101 - registered only after Startup
+        try:
+            remember(self.store.state, KnownSource(source_hash, refused=reason))
+        except OSError as problem:
+            log.warning("why %s was refused could not be kept: %s", source_hash, problem)
+
+
+def _md5(data: bytes) -> str:
+    """Thespian's name of a source."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _simple() -> bool:

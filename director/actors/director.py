@@ -11,7 +11,7 @@ import io
 import logging
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from thespian.system.messages.status import Thespian_ActorStatus, Thespian_Statu
 
 from director.actors import answers, notebook, pids
 from director.actors import versions as m
+from director.actors.convening import Convening
 from director.actors.known import forget
 from director.actors.messages import (
     AUTHORITY_NAME,
@@ -34,8 +35,7 @@ from director.actors.messages import (
     Message,
     reply,
 )
-from director.actors.requests import Requests, now
-from director.actors.words import last_words
+from director.actors.requests import now
 from director.history import Event
 from director.logs import MET
 from director.system import MEANT_END
@@ -46,7 +46,7 @@ log = logging.getLogger("director")
 PULSE = 0.5
 
 
-class Director(Requests):
+class Director(Convening):
     """Keeps groups of loaded sources running; found under the global name ``Director``."""
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
@@ -71,6 +71,13 @@ class Director(Requests):
         elif "NotebookResponse" in message:
             if self.noted is None:
                 self._take_up(message["Note"])
+        elif "MemberOp" in message:
+            self._member_op(message, sender)
+        elif self._left_to_leader(message, sender):
+            pass
+        elif "DirectorOp" in message and "ReplyTo" in message:  # passed on by a member's Director
+            asked = {key: value for key, value in message.items() if key != "ReplyTo"}
+            self._request(asked, message["ReplyTo"])
         elif "DirectorOp" in message or not {"DirectorResponse", "AuthorityOp"} & set(message):
             self._request(message, sender)
 
@@ -84,9 +91,11 @@ class Director(Requests):
                 self.send(address, ActorExitRequest())
             for place in dead:
                 pids.kill_all(place)
-            self.unpacked = {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
+            self.unpacked |= {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
             self.watchers = [(one, group) for one, group in told["Watchers"]]
             self.adopted = set(self.actors.addresses)
+            for address in self.actors.addresses.values():
+                self.send(address, Thespian_StatusReq())  # tells on which host it is
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
             self._perform(self.groups.after_adoption())
         starters, self.starters = self.starters, []
@@ -114,7 +123,7 @@ class Director(Requests):
                 directory = self.unpacked.get(found[0].source_hash, os.devnull)
                 started = self.actors.started[actor_id].timestamp()
                 if pids.died_since(directory, found[1].spec.class_name, started):
-                    self._exited(actor_id)
+                    self._ended(actor_id, "")
                 self._look_soon()
 
     def _keep_note(self) -> None:
@@ -145,7 +154,9 @@ class Director(Requests):
         source_hash = message["SourceHash"]
         if message["Valid"]:
             self.unpacked[source_hash] = message["Unpacked"]
+            self.refusals.pop(source_hash, None)
         else:
+            self.refusals[source_hash] = (message["Code"], message["Message"])
             self._perform(
                 self.groups.source_refused(
                     source_hash, message["Code"], message["Message"], time.monotonic()
@@ -158,7 +169,11 @@ class Director(Requests):
             self._perform(self.groups.source_loaded(message.sourceHash, time.monotonic()))
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
-        """A source is gone from the Admin."""
+        """A source is gone from the Admin; at a member nobody else takes note."""
+        self.refusals.pop(message.sourceHash, None)
+        self.members.refused.pop(message.sourceHash, None)
+        if self.member and message.sourceHash not in self.groups.versions:
+            self._forget(message.sourceHash)
         self._perform(self.groups.source_unloaded(message.sourceHash, time.monotonic()))
 
     def receiveMsg_Thespian_ActorStatus(self, message: Thespian_ActorStatus, sender: Any) -> None:
@@ -166,6 +181,7 @@ class Director(Requests):
         actor_id = self.actors.id_of(sender)
         if actor_id:
             source_hash = getattr(message, "sourceHash", None)
+            self._met(actor_id, message.adminAddress)
             self.actors.met[actor_id] = sender
             found = self.groups.find(actor_id)
             if found and not found[1].ready:  # `director logs` knows its lines by this
@@ -179,14 +195,6 @@ class Director(Requests):
         if actor_id and not self.closing:
             self._exited(actor_id)
 
-    def _exited(self, actor_id: int) -> None:
-        found = self.groups.find(actor_id)
-        reason = ""
-        if found:
-            reason = last_words(self.unpacked.get(found[0].source_hash, os.devnull))
-        self.actors.forget(actor_id)
-        self._perform(self.groups.actor_exited(actor_id, reason, time.monotonic()))
-
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
         """A timer of the state machine fired."""
         if message.payload is None:
@@ -196,6 +204,16 @@ class Director(Requests):
         elif message.payload == "look":
             self.looking = False
             self._look()
+        elif message.payload == "beat":
+            self._beat()
+        elif message.payload == "held":
+            self._release_held()
+        elif message.payload[0] == "why":
+            self._conclude(message.payload[2])
+        elif message.payload[0] == "doubt":
+            self._doubt(message.payload[1])
+        elif message.payload[0] == "again":
+            self._create_again(message.payload[2])
         elif not self.closing:
             self._perform(self.groups.timer(message.payload, time.monotonic()))
 
@@ -217,21 +235,21 @@ class Director(Requests):
                 case m.UnloadSource(source_hash):
                     self.unloadActorSource(source_hash)
                     self._forget(source_hash)
-                case m.Create(actor, class_name, source_hash, global_name):
-                    self.actors.addresses[actor] = self.createActor(
-                        class_name, globalName=global_name, sourceHash=source_hash
-                    )
-                    self.actors.started[actor] = datetime.now()
+                case m.Create():
+                    self._create(action)
                     self._look_soon()
                 case m.Send(actor, message):
-                    self.send(self.actors.addresses[actor], message)
+                    self._say(actor, message)
                 case m.AskReady(actor):
-                    self.send(self.actors.addresses[actor], Thespian_StatusReq())
+                    self._say(actor, Thespian_StatusReq())
                 case m.End(actor):
                     self.send(self.actors.addresses[actor], ActorExitRequest())
                 case m.Kill(source_hash):
                     killed = pids.kill_all(self.unpacked.get(source_hash, os.devnull))
                     log.warning("did not exit and were killed: processes %s", killed)
+                    for member in self.members.met():
+                        order = {"MemberOp": "Kill", "SourceHash": source_hash}
+                        self.send(member.director, order)
                 case m.Timer(key, seconds):
                     self.wakeupAfter(timedelta(seconds=seconds), payload=key)
                 case m.Finished():

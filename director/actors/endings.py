@@ -11,6 +11,8 @@ from director.tls.version import version_key
 
 #: Seconds until a source that is being unloaded may be loaded again, should Thespian not tell that it has gone.
 LEAVING_LIMIT = 10.0
+#: Seconds between two tries to create an actor that no host took.
+HOST_DELAY = 1.0
 
 
 class Endings(Book):
@@ -127,6 +129,25 @@ class Endings(Book):
             self._timer("restart", version, version.actors.index(actor), delay)
         self._out.append(Changed(version.group, "actor"))
 
+    def _wait_for_host(self, version: Version, actor: RoleActor, code: str, text: str) -> None:
+        """An actor has no host: tried again until one takes it, and counted as no death."""
+        if not actor.lost:
+            actor.lost = True
+            self._note_failure(version, code, f"{actor.spec.class_name}: {text}")
+            self._record(version, "actor-lost", f"{actor.spec.class_name}: {text}")
+            self._out.append(Changed(version.group, "actor"))
+        self._timer("restart", version, version.actors.index(actor), HOST_DELAY)
+
+    def _found_host(self, version: Version, actor: RoleActor) -> None:
+        """An actor that had no host is ready on one."""
+        actor.lost = False
+        failure = self.failures.get(version.group)
+        waiting = any(other.lost for other in version.actors)
+        if failure and failure.code in {"host-lost", "no-host"} and not waiting:
+            del self.failures[version.group]
+        self._record(version, "actor-found", f"{actor.spec.class_name} is ready on another host")
+        self._out.append(Changed(version.group, "actor"))
+
     def _restart(self, version: Version, actor: RoleActor, number: int) -> None:
         """A restart is due; a name still held, or an occasion that has passed, changes that."""
         held = {other.spec.global_name for _, other in self._holders(version)}
@@ -136,7 +157,8 @@ class Endings(Book):
             self._timer("restart", version, number, max(version.tli.restart.delay, 0.1))
         else:
             self._create(version, actor)
-            self._out.append(Changed(version.group, "actor"))
+            if not actor.lost:  # that was told once
+                self._out.append(Changed(version.group, "actor"))
 
     def _give_up(self, version: Version, actor: RoleActor, text: str) -> None:
         actor.failed = True

@@ -209,6 +209,22 @@ class Groups(Activation):
                 self._advance(loading)
         return self._take()
 
+    def actor_lost(self, actor_id: int, code: str, text: str, now: float) -> list[Action]:
+        """An actor's host is out of reach (``host-lost``), or no host takes it now (``no-host``).
+
+        Where its version is active that is no death of its own: it is tried again until a host takes it.
+        """
+        self._now = now
+        found = self.find(actor_id)
+        if found is None:
+            return []
+        version, actor = found
+        if version.state is not State.ACTIVE or actor.ending or actor.deactivated or actor.moving:
+            return self.actor_exited(actor_id, text, now)
+        actor.id, actor.ready = 0, False
+        self._wait_for_host(version, actor, code, text)
+        return self._take()
+
     def unload(self, request: str, source_hash: str, now: float) -> list[Action]:
         """Somebody wants this source to be unloaded."""
         self._now = now

@@ -16,7 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from director import convention
 from director.actors import runtime
+from director.actors.known import forget_all
 from director.actors.messages import AUTHORITY_NAME, DIRECTOR_NAME
 from director.settings.config import Config, read_config
 
@@ -31,18 +33,20 @@ def start(config: Config, state: Path) -> dict[str, Any]:
         config: the settings of the director directory.
         state: the state directory.
     """
+    host = convention.prepare(os.environ)
     from thespian.actors import ActorSystem
 
+    forget_all(state)
     runtime.install(state)
     os.environ["THESPLOG_FILE"] = config.log_file
     os.environ["THESPLOG_FILE_MAXSIZE"] = str(config.log_size)
     capabilities = dict(config.capabilities)
     capabilities["Admin Port"] = config.admin_port
     capabilities["DirectorFmt"] = [1]
-    # A member without an authority takes sources unchecked; no remote ones until ours stands.
-    capabilities.setdefault("AllowRemoteActorSources", "No")
-    if config.convention_leader:
-        capabilities["Convention Address.IPv4"] = config.convention_leader
+    capabilities[convention.HOST] = host
+    # A member without an authority takes sources unchecked; no remote ones until ours stands, which allows them.
+    capabilities.setdefault(convention.REMOTE_SOURCES, "No")
+    capabilities |= convention.address(config.convention_leader, config.admin_port)
     system = ActorSystem(config.system_base, capabilities, logDefs=config.logging)
     limit = timedelta(seconds=START_LIMIT)
     director = system.createActor("director.actors.director.Director", globalName=DIRECTOR_NAME)

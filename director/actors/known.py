@@ -19,19 +19,21 @@ _HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 @dataclass(frozen=True)
 class KnownSource:
-    """A validated source of this host.
+    """A source that this host's authority decided about.
 
     Args:
         source_hash: Thespian's name of the source (MD5 of the .tls, hex).
         directory: where it is unpacked.
         tops: its importable top-level names.
         places: whether a module of it may decide where its actors run (`director.actors.placement`).
+        refused: why the Source Authority refused it; "" where it was validated.
     """
 
     source_hash: str
     directory: str = ""
     tops: tuple[str, ...] = ()
     places: bool = False
+    refused: str = ""
 
 
 def remember(state: Path, source: KnownSource) -> None:
@@ -46,6 +48,12 @@ def forget(state: Path, source_hash: str) -> None:
     _path(state, source_hash).unlink(missing_ok=True)
 
 
+def forget_all(state: Path) -> None:
+    """A system starts: what an earlier one validated is to be validated again."""
+    for path in (state / "sources").glob("*.json"):
+        path.unlink(missing_ok=True)
+
+
 def recall(state: Path, source_hash: str) -> KnownSource | None:
     """What is known of a source; None for one that is not, or whose file does not read."""
     if not _HASH.fullmatch(source_hash):
@@ -57,9 +65,16 @@ def recall(state: Path, source_hash: str) -> KnownSource | None:
             str(told["directory"]),
             tuple(str(top) for top in told["tops"]),
             bool(told["places"]),
+            str(told.get("refused", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def everything(state: Path) -> list[KnownSource]:
+    """All that is known."""
+    found = (recall(state, path.stem) for path in sorted((state / "sources").glob("*.json")))
+    return [source for source in found if source is not None]
 
 
 class WordsOfPlacement:

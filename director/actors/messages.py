@@ -153,6 +153,18 @@ OPERATIONS = (
         "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State` and `Deaths`).",
     ),
     Operation(
+        "Convention",
+        "The hosts of the convention, as its leader sees them; a member passes it on.",
+        (),
+        "Convention",
+        "`Leader` (a host) and `Hosts`: a list, the leader's own first, of `Host`, `Name`, `Admin` (its address; "
+        "empty: the "
+        "leader), `Python`, `PackageVersion`, `Protocol`, `Sources` (hashes), `Refused` (by hash: code and text), "
+        "`Roles` "
+        "(`GROUP:ROLE`), `Offset` (seconds that its clock is ahead), `Heard` (seconds ago) and `MissingKeys` (key "
+        "files that the leader has and it has not). A system that is not this package's tells `Admin` alone.",
+    ),
+    Operation(
         "Undo",
         "Makes the version active that was so before the present one, and pins the group to it.",
         (Field("Group", _TEXT, "its name", required=True),),

@@ -18,10 +18,25 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from director.convention import HOST, NOT_ON
+
 #: Seconds that the Admin waits for an answer.
 LIMIT = 0.3
 _MOST = 1000
 _YES, _NO, _FAILED = b"y", b"n", b"f"
+
+
+def wanted(capabilities: Any, requirements: Any) -> bool:
+    """Whether the Director allows this system: one that refused a source is not asked again."""
+    banned = (requirements or {}).get(NOT_ON, ())
+    return not banned or (capabilities or {}).get(HOST) not in banned
+
+
+def own(requirements: Any) -> Any:
+    """The creator's requirements without the Director's: the class is asked about its own."""
+    if not isinstance(requirements, dict) or NOT_ON not in requirements:
+        return requirements
+    return {key: value for key, value in requirements.items() if key != NOT_ON}
 
 
 class Placement:
@@ -127,7 +142,7 @@ def recheck(found: Any) -> None:
     arguments = list(getattr(multiprocessing.current_process(), "_args", ()))
     for place, argument in enumerate(arguments):
         if place and isinstance(argument, dict) and "Thespian ActorSystem Name" in argument:
-            requirements = arguments[place - 1]
+            requirements = own(arguments[place - 1])
             if not _check(found, argument, requirements if isinstance(requirements, dict) else {}):
                 name = getattr(found, "__qualname__", repr(found))
                 raise ImportError(f"{name} does not accept this system's capabilities")

@@ -79,6 +79,10 @@ class Requests(ActorTypeDispatcher):
         """Tell a successor."""
         raise NotImplementedError
 
+    def _convene(self) -> None:
+        """Find out about other hosts."""
+        raise NotImplementedError
+
     # ---- requests --------------------------------------------------------------------------------
 
     def _request(self, message: Message, sender: Any) -> None:
@@ -109,6 +113,7 @@ class Requests(ActorTypeDispatcher):
         if self.store is None:
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.notifyOnSourceAvailability()
+            self._convene()
             self.notebook = self.createActor(
                 "director.actors.notebook.Notebook", globalName=NOTEBOOK_NAME
             )

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from director.actors import boundary
+from director.actors import boundary, placement
 from director.actors.known import KnownSource, recall
 from director.actors.placement import Placement, recheck
 from director.actors.words import leave_mark, leave_word
@@ -118,9 +118,12 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """What stands for an actor's class in the Admin: Thespian asks it nothing but where it may run."""
 
         def fits(capabilities: Any, requirements: Any) -> bool:
+            if not placement.wanted(capabilities, requirements):
+                return False
             if not self.source.places:
                 return True
-            return self._placement.fits(module_name, attribute, capabilities, requirements)
+            own = placement.own(requirements)
+            return self._placement.fits(module_name, attribute, capabilities, own)
 
         return type(attribute, (), {"actorSystemCapabilityCheck": staticmethod(fits)})
 
@@ -165,6 +168,43 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         )
 
 
+class Refusal(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Answers for a source that the Source Authority of this host refused, or never saw: nothing of it is imported.
+
+    Thespian takes what another system offers as its already opened archive without asking the authority
+    (convention.h_SourceHashTransferReply), and would import it.
+    """
+
+    def __init__(self, state: Path, source_hash: str) -> None:
+        self._state = state
+        #: What Thespian looks for.
+        self.srcHash = source_hash
+
+    def hashRoot(self) -> str:
+        """The prefix of this source's module names in Thespian (sourceLoader.SourceHashFinder)."""
+        return "{{" + self.srcHash + "}}"
+
+    def find_spec(
+        self, fullname: str, path: Any = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Whatever name of it, so that the look-up comes to `exec_module`."""
+        if not fullname.startswith(self.hashRoot()):
+            return None
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """The default module object."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Raise ImportError with the authority's reason; the empty root stands for none of it."""
+        if module.__name__ == self.hashRoot():
+            return
+        source = recall(self._state, self.srcHash)
+        never = f"the Source Authority of this host never validated {self.srcHash}"
+        raise ImportError(source.refused if source and source.refused else never)
+
+
 class GuardingLoader(importlib.machinery.SourceFileLoader):
     """Python's own loader; what a module defines is guarded (`director.actors.boundary`)."""
 
@@ -186,10 +226,23 @@ class _EveryHash:
             for finder in sys.meta_path
         ):
             source = recall(self._state, other)
-            if source is not None:
-                # At the end, behind the loop that asks: it comes to it in the same pass.
+            refusals = [
+                one for one in sys.meta_path if isinstance(one, Refusal) and one.srcHash == other
+            ]
+            # At the end, behind the loop that asks: it comes to it in the same pass.
+            if source is not None and not source.refused:
+                for one in refusals:  # its authority thought better of it
+                    sys.meta_path.remove(one)
+                    self._forget(one.hashRoot())
                 sys.meta_path.append(SourceImporter(source))
+            elif not refusals:
+                sys.meta_path.append(Refusal(self._state, other))
         return False
+
+    @staticmethod
+    def _forget(root: str) -> None:
+        for name in [one for one in sys.modules if one.startswith(root)]:
+            del sys.modules[name]
 
     __hash__ = object.__hash__
 

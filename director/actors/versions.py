@@ -37,6 +37,7 @@ class RoleActor:
     ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that the class of a
     GlobalName starts, ``tried`` that it did. ``moving``: its role is about to pass to another version, clients wait.
     ``stopped``: it has taken its OnDeactivate. ``asked``: its Ready question is out, ``answer`` what came instead.
+    ``lost``: its host is out of reach, or no host takes it.
     """
 
     spec: ActorSpec
@@ -51,6 +52,7 @@ class RoleActor:
     deactivated: bool = False
     stopped: bool = False
     failed: bool = False
+    lost: bool = False
     deaths: int = 0
     started: float = 0.0
 

@@ -5,20 +5,33 @@ from __future__ import annotations
 import click
 
 from director import text
-from director.cli.shared import control_of, documents, fancy, json_option, known_groups, show
+from director.cli.shared import control_of, documents, fancy, json_option, known_groups, show, tell
 from director.errors import NotFound
 
 
 @click.command()
 @click.argument("group", required=False, shell_complete=known_groups)
+@click.option("--convention", "of_all", is_flag=True, help="Show the hosts of the convention.")
 @json_option
 @click.pass_context
-def status(ctx: click.Context, group: str | None, as_json: bool) -> None:
+def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -> None:
     """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
 
-    The exit status is 1 when a group is not well or a global name is blocked.
+    The exit status is 1 when a group is not well or a global name is blocked. --convention shows each host instead,
+    as the leader sees it: versions, sources, roles, clock, and keys that it lacks.
     """
-    told = control_of(ctx).status()
+    control = control_of(ctx)
+    if of_all:
+        found = control.convention()
+        show(as_json, lambda: documents().convention(found), text.convention(found))
+        return
+    told = control.status()
+    leader = control.member_of()
+    if leader:
+        tell(
+            f"director: this host is a member of the convention led by {leader}, where groups are "
+            "looked after; `director status --convention` shows its hosts"
+        )
     names = [one.name for one in told.groups]
     if group:
         if group not in names:

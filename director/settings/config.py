@@ -154,6 +154,19 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
     )
 
 
+def read_convention(
+    directory: Path, environ: Mapping[str, str]
+) -> tuple[str | list[str] | None, int, dict[str, Any]]:
+    """The leaders of the convention, the Admin's port and ``othercaps.cfg``; no other setting is looked at.
+
+    Raises:
+        SettingsError: one of them does not read.
+    """
+    found = _Files(directory, environ)
+    leader = found.words("convleader") or None
+    return leader, found.number("adminport", 1900), found.dictionary("othercaps", {})
+
+
 def read_trust(directory: Path, environ: Mapping[str, str]) -> Trust:
     """Read the settings that decide about trust, as they are now; the others are not looked at.
 

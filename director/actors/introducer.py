@@ -1,0 +1,24 @@
+"""Brings the Directors of two hosts together: global names are each host's own, so that one has to go there to ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thespian.actors import ActorTypeDispatcher
+
+from director.actors.messages import DIRECTOR_NAME, Message
+from director.convention import HOST
+
+
+class Introducer(ActorTypeDispatcher):
+    """Created by the leader's Director on a member; it passes one message on to the Director there."""
+
+    @staticmethod
+    def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:
+        """Only the host that is meant."""
+        return bool(capabilities.get(HOST) == (requirements or {}).get(HOST))
+
+    def receiveMsg_dict(self, message: Message, sender: Any) -> None:
+        """``{"MemberOp": "Meet", "Leader": address, …}``."""
+        director = self.createActor("director.actors.director.Director", globalName=DIRECTOR_NAME)
+        self.send(director, message)

@@ -1,0 +1,113 @@
+"""What a Director knows of the other hosts of its convention: who is there, what they told, where actors run.
+
+What lives here: the book of members, pure; no Thespian, no clocks. What does not: what is sent to them and when
+(`director.actors.convening`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from director.actors.messages import Message
+
+#: Seconds after which a member's Director that does not answer is looked for again.
+SILENT = 5.0
+#: Seconds in which other hosts are expected to join: after our own birth, and after another joined.
+GATHERING, SETTLING = 15.0, 5.0
+
+
+@dataclass
+class Member:
+    """Another system of the convention.
+
+    ``admin`` is its Admin's address as text, ``host`` its capability `director.convention.HOST` ("": not one of ours),
+    ``director`` the address of its Director once that was met, ``report`` what it told last. Times are seconds of a
+    steady clock: ``joined``, ``heard``, and ``asked``, when something was sent that is not answered yet (0: nothing).
+    ``doubted``: Thespian says that it has gone, and it may yet come back.
+    """
+
+    admin: str
+    host: str
+    capabilities: Message
+    joined: float
+    director: Any = None
+    report: Message = field(default_factory=dict)
+    heard: float = 0.0
+    asked: float = 0.0
+    doubted: bool = False
+
+
+@dataclass
+class Why:
+    """An actor that ended somewhere else: which members are yet to tell what they know of it.
+
+    ``words``: tracebacks that it left; ``refusals``: by host, code and text of the authorities that refused its source.
+    """
+
+    source_hash: str
+    waiting: set[str]
+    words: list[str] = field(default_factory=list)
+    refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+class Members:
+    """The members of a convention as its leader's Director sees them."""
+
+    def __init__(self, born: float) -> None:
+        self.born = born
+        self.present: dict[str, Member] = {}
+        #: The Admin (as text) of the system that an actor runs on, by incarnation.
+        self.places: dict[int, str] = {}
+        #: Addresses of actors that were given up while their host was away, by that host's identity.
+        self.lost: dict[str, list[Any]] = {}
+        #: Which hosts refused a source, and why: source hash → host → (code, text).
+        self.refused: dict[str, dict[str, tuple[str, str]]] = {}
+        #: What is asked about actors that ended, by incarnation.
+        self.whys: dict[int, Why] = {}
+
+    def join(self, admin: str, host: str, capabilities: Message, now: float) -> Member:
+        """A system has joined, or came back."""
+        self.present[admin] = Member(admin, host, capabilities, now)
+        return self.present[admin]
+
+    def leave(self, admin: str) -> list[int]:
+        """A system has left or is out of reach; returns the incarnations that ran there."""
+        self.present.pop(admin, None)
+        for why in self.whys.values():
+            why.waiting.discard(admin)
+        return [actor for actor, place in self.places.items() if place == admin]
+
+    def met(self) -> list[Member]:
+        """Members whose Director is known."""
+        return [member for member in self.present.values() if member.director is not None]
+
+    def gathering(self, now: float) -> bool:
+        """Whether hosts may still be on their way: it is too early to say that none fits."""
+        if now - self.born < GATHERING:
+            return True
+        return any(
+            now - member.joined < SETTLING or (member.host and member.director is None)
+            for member in self.present.values()
+        )
+
+    def banned(self, source_hash: str) -> list[str]:
+        """The hosts that refused a source."""
+        return sorted(self.refused.get(source_hash, {}))
+
+    def refusals_of(self, source_hash: str) -> str:
+        """Who refused a source and why, a line each; "" where nobody did."""
+        told = self.refused.get(source_hash, {})
+        return "\n".join(
+            f"{host.partition('/')[0]} refused it ({code}): {text}"
+            for host, (code, text) in sorted(told.items())
+        )
+
+    def actors_at(self, admin: str) -> list[int]:
+        """The incarnations that run on a member."""
+        return sorted(actor for actor, place in self.places.items() if place == admin)
+
+    def ask_why(self, actor: int, source_hash: str, admins: set[str]) -> Why:
+        """An actor ended that these members may know about."""
+        self.whys[actor] = Why(source_hash, set(admins))
+        return self.whys[actor]

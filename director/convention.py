@@ -1,0 +1,123 @@
+"""What a host's settings say of its convention: who leads, whether that is this host, and how soon absence is noticed.
+
+What lives here: the address of the leader, Thespian's periods, the names that the hosts of a convention share. What
+does not: who is a member now (`director.actors.members`).
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import MutableMapping
+
+from director.errors import SettingsError
+
+#: Thespian reads these when it is imported, so they are set for the process that starts a system; the operator's own
+#: win. A member that is silent for three periods is gone, and tries to come back every period. Thespian's own (7:22,
+#: 3:22, 3) would notice after 22 minutes; two periods are too few for a busy machine.
+PERIODS = {
+    "CONVENTION_REREGISTRATION_PERIOD": "0:03",
+    "CONVENTION_RESTART_PERIOD": "0:02",
+    "CONVENTION_REGISTRATION_MISS_MAX": "3",
+}
+#: Capability, and requirement of an actor that is wanted on one host: a running system, never two alike.
+HOST = "Director Host"
+#: Requirement of an actor: the systems that it is not to be created on.
+NOT_ON = "Director Not On"
+#: The environment variable that tells actors the value of the capability HOST.
+HOST_VARIABLE = "DIRECTOR_HOST"
+#: Capability: Thespian's word for taking sources from other systems.
+REMOTE_SOURCES = "AllowRemoteActorSources"
+
+
+def leaders(told: str | list[str] | None, port: int) -> list[str]:
+    """The leaders of a convention as ``HOST:PORT``, first choice first; none where the setting is not there.
+
+    Args:
+        told: ``convleader.cfg``: HOST[:PORT], several as a list or with commas between.
+        port: where none is told.
+
+    Raises:
+        SettingsError: a port is no number.
+    """
+    found = []
+    for one in told if isinstance(told, list) else (told or "").split(","):
+        host, _, number = one.strip().partition(":")
+        if not host:
+            continue
+        if number and not (number.isdecimal() and 0 < int(number) < 65536):
+            raise SettingsError(
+                f"{number!r} is no port of a convention leader",
+                path="convleader.cfg",
+                hint="It is HOST[:PORT], several with commas between.",
+            )
+        found.append(f"{host}:{number or port}")
+    return found
+
+
+def address(told: str | list[str] | None, port: int) -> dict[str, str | list[str]]:
+    """Thespian's capability for the leaders, of a system and of its clients alike.
+
+    A client without it gives an address of its own to answer to that only this machine can reach.
+    """
+    leading = leaders(told, port)
+    if not leading:
+        return {}
+    return {"Convention Address.IPv4": leading if leading[1:] else leading[0]}
+
+
+def is_member(leading: list[str], port: int) -> bool:
+    """Whether another host than this one leads: sources are loaded there (guide 2.2).
+
+    Args:
+        leading: as `leaders` tells.
+        port: of this host's Admin.
+    """
+    return bool(leading) and not any(_is_here(one, port) for one in leading)
+
+
+def before(leading: list[str], port: int) -> list[str]:
+    """The leaders that are named before this host, as ``ADDRESS:PORT``.
+
+    Args:
+        leading: as `leaders` tells.
+        port: of this host's Admin.
+    """
+    found = []
+    for one in leading:
+        if _is_here(one, port):
+            break
+        host, _, number = one.partition(":")
+        try:
+            found.append(f"{socket.gethostbyname(host)}:{number}")
+        except OSError:
+            continue  # a name that is nobody's now
+    return found
+
+
+def _is_here(leader: str, port: int) -> bool:
+    """An address is this host's own where a socket can be bound to it."""
+    host, _, number = leader.partition(":")
+    if int(number) != port:
+        return False
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
+def prepare(environ: MutableMapping[str, str]) -> str:
+    """Make an environment that of a system's processes.
+
+    Args:
+        environ: of the process that is about to start it, before it imports Thespian.
+
+    Returns:
+        the value of the capability HOST.
+    """
+    for name, value in PERIODS.items():
+        environ.setdefault(name, value)
+    environ[HOST_VARIABLE] = f"{socket.gethostname()}/{uuid.uuid4().hex}"
+    return environ[HOST_VARIABLE]

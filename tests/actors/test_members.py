@@ -1,0 +1,101 @@
+"""The book of members, and what lost hosts mean to the state machine."""
+
+from __future__ import annotations
+
+from director.actors import versions as m
+from director.actors.groups import Groups
+from director.actors.members import GATHERING, SETTLING, Members
+from director.actors.placement import own, wanted
+from director.convention import HOST, NOT_ON
+from director.settings.tli import tli_from_definition
+
+TLI = {"Actors": {"a.A": {"OnLoad": {"Role": "A"}}}}
+
+
+def active() -> tuple[Groups, m.RoleActor]:
+    """A group with one serving actor."""
+    groups = Groups()
+    version = m.Version("h", "g", "1", "g-1.tls", tli_from_definition(TLI))
+    groups.load("r", version, 0.0)
+    groups.source_loaded("h", 0.0)
+    actor = groups.versions["h"].actors[0]
+    groups.actor_ready(actor.id, "h", 0.1)
+    assert groups.active["g"] == "h"
+    return groups, actor
+
+
+def created(actions: list[m.Action]) -> list[m.Create]:
+    return [one for one in actions if isinstance(one, m.Create)]
+
+
+def test_a_lost_host_is_no_death_and_the_actor_is_tried_again_until_a_host_takes_it() -> None:
+    groups, actor = active()
+    told = groups.actor_lost(actor.id, "host-lost", "h2 is out of reach", 1.0)
+    assert groups.failures["g"].code == "host-lost" and not actor.id and not actor.deaths
+    assert [one.event for one in told if isinstance(one, m.Record)] == ["actor-lost"]
+    for second in range(2, 60):
+        actions = groups.timer(("restart", "h", 0), float(second))
+        assert len(created(actions)) == 1
+        again = groups.actor_lost(actor.id, "no-host", "no host takes it", second + 0.5)
+        assert not [one for one in again if isinstance(one, (m.Record, m.Changed))]
+        assert [one.key for one in again if isinstance(one, m.Timer)] == [("restart", "h", 0)]
+    assert not actor.failed and not actor.deaths
+    groups.timer(("restart", "h", 0), 70.0)
+    found = groups.actor_ready(actor.id, "h", 70.1)
+    assert m.Changed("g", "actor") in found and "g" not in groups.failures and not actor.lost
+
+
+def test_a_version_that_is_being_loaded_fails_where_no_host_takes_its_actor() -> None:
+    groups = Groups()
+    version = m.Version("h", "g", "1", "g-1.tls", tli_from_definition(TLI))
+    groups.load("r", version, 0.0)
+    groups.source_loaded("h", 0.0)
+    told = groups.actor_lost(version.actors[0].id, "no-host", "no host takes it", 1.0)
+    finished = [one for one in told if isinstance(one, m.Finished)]
+    assert not finished[0].success and "no host takes it" in finished[0].text
+
+
+def test_an_actor_that_is_on_its_way_out_is_not_brought_back_by_a_lost_host() -> None:
+    groups, actor = active()
+    groups.unload("u", "h", 1.0)
+    told = groups.actor_lost(actor.id, "host-lost", "out of reach", 2.0)
+    assert "h" not in groups.versions and not created(told)
+
+
+def test_members_come_and_go_with_what_runs_on_them() -> None:
+    members = Members(0.0)
+    members.join("a", "h2/1", {}, 1.0)
+    members.places |= {7: "a", 8: "b"}
+    why = members.ask_why(9, "s", {"a", "b"})
+    assert members.actors_at("a") == [7]
+    assert members.leave("a") == [7] and why.waiting == {"b"}
+    assert members.leave("a") == [7] and not members.present
+
+
+def test_hosts_are_waited_for_a_while_after_birth_and_after_each_that_joins() -> None:
+    members = Members(0.0)
+    assert members.gathering(GATHERING - 0.1) and not members.gathering(GATHERING)
+    member = members.join("a", "h2/1", {}, 100.0)
+    assert members.gathering(200.0)  # it is one of ours, and was not met yet
+    member.director = object()
+    assert members.gathering(100.0 + SETTLING - 0.1) and not members.gathering(100.0 + SETTLING)
+    members.join("b", "", {}, 100.0)  # not one of ours: never met
+    assert not members.gathering(200.0)
+
+
+def test_refusals_name_the_host_and_the_reason() -> None:
+    members = Members(0.0)
+    members.refused["s"] = {"two/1": ("no-keys", "It has no key."), "one/2": ("python", "Old.")}
+    assert members.banned("s") == ["one/2", "two/1"] and members.banned("t") == []
+    assert members.refusals_of("s").splitlines() == [
+        "one refused it (python): Old.",
+        "two refused it (no-keys): It has no key.",
+    ]
+
+
+def test_a_host_that_refused_is_not_asked_again_and_classes_see_only_their_own_requirements() -> (
+    None
+):
+    assert wanted({HOST: "a"}, None) and wanted({HOST: "a"}, {NOT_ON: ["b"]})
+    assert not wanted({HOST: "a"}, {NOT_ON: ["a", "b"]})
+    assert own({NOT_ON: ["a"], "x": 1}) == {"x": 1} and own(None) is None

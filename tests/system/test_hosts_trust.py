@@ -1,0 +1,151 @@
+"""Every host of a convention decides for itself which sources run there (guide 2.2), also under a hostile leader."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import textwrap
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from director.tls.keys import SigningKey, generate_key
+from tests.conftest import make_tls
+from tests.system.hosts import Lab, LabHost, three_hosts, wait_for, why_not
+
+pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+
+TLI = "{'Actors': {'word.Word': {'OnLoad': {'Role': 'Word'}}}}"
+WORD = """
+    import os
+    from thespian.actors import ActorTypeDispatcher, requireCapability
+
+    with open(%r, "a") as trace:
+        print(os.readlink("/proc/self/ns/net"), file=trace)
+
+    @requireCapability("Two")
+    class Word(ActorTypeDispatcher):
+        def receiveMsg_dict(self, message, sender):
+            self.send(sender, "word")
+"""
+
+#: A leader under somebody else's hand: its authority takes everything, and its Admin gives the opened archive away
+#: whatever a member asked for, which Thespian's own member then imports unchecked.
+HOSTILE = """
+import io, json, sys, time
+from datetime import timedelta
+from thespian.system.admin import convention
+from thespian.system.messages.convention import SourceHashTransferRequest
+from thespian.actors import ActorSystem, ActorTypeDispatcher, ValidatedSource
+
+class Anything(ActorTypeDispatcher):
+    def receiveMsg_str(self, message, sender):
+        self.registerSourceAuthority()
+        self.send(sender, "ok")
+    def receiveMsg_ValidateSource(self, message, sender):
+        self.send(sender, ValidatedSource(message.sourceHash, open(sys.argv[2], "rb").read(), "x"))
+
+if sys.argv[3] == "opened":
+    honest = convention.ConventioneerAdmin.h_SourceHashTransferRequest
+    def opened(self, envelope):
+        envelope.message.prefer_original = False
+        return honest(self, envelope)
+    convention.ConventioneerAdmin.h_SourceHashTransferRequest = opened
+
+system = ActorSystem("multiprocTCPBase", {"Admin Port": 1900, "Convention Address.IPv4": "10.77.0.1:1900"})
+try:
+    anything = system.createActor(Anything)
+    system.ask(anything, "stand up", timedelta(seconds=5))
+    hash_ = system.loadActorSource(io.BytesIO(open(sys.argv[1], "rb").read()))
+    told, began = "", time.monotonic()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        try:
+            told = repr(system.ask(system.createActor("word.Word", sourceHash=hash_), {}, timedelta(seconds=3)))
+            break
+        except Exception as problem:
+            told = f"{type(problem).__name__}: {problem}"
+            if "No compatible" not in told and "NoCompatible" not in told:
+                break
+        time.sleep(0.2)
+    print(json.dumps([told, time.monotonic() - began]))
+finally:
+    system.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Lab]:
+    with three_hosts(tmp_path_factory.mktemp("lab"), key) as made:
+        yield made
+
+
+def hostile(leader: LabHost, home: Path, how: str, sealed: bytes, opened: bytes) -> Any:
+    """What the creator heard, and after how many seconds."""
+    (home / "sealed").write_bytes(sealed)
+    (home / "opened").write_bytes(opened)
+    script = home / "hostile.py"
+    script.write_text(HOSTILE)
+    command = [sys.executable, str(script), str(home / "sealed"), str(home / "opened"), how]
+    environ = {
+        "PATH": "/usr/bin:/bin:/usr/sbin",
+        "CONVENTION_REREGISTRATION_PERIOD": "0:03",
+        "CONVENTION_RESTART_PERIOD": "0:02",
+    }
+    told = subprocess.run(
+        leader.command(*command), capture_output=True, text=True, timeout=60, env=environ
+    )
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("how", ["original", "opened"])
+def test_a_member_runs_nothing_that_a_hostile_leader_offers(
+    lab: Lab, tmp_path: Path, how: str
+) -> None:
+    leader, member, _ = lab.hosts
+    member.done("start")
+    trace = tmp_path / "ran"
+    word = textwrap.dedent(WORD % str(trace))
+    forged = make_tls(generate_key(2048), "word", "1", TLI, {"word.py": word})
+    opened = io.BytesIO()
+    with zipfile.ZipFile(opened, "w") as archive:
+        archive.writestr("word.py", word)
+    told, seconds = hostile(leader, tmp_path, how, forged, opened.getvalue())
+    assert "None of this host's 1 keys signed it" in told or "never validated" in told, told
+    assert ("never validated" in told) is (how == "opened")
+    assert seconds < 3
+    # The hostile host may run what it likes; it imports the class to see where it fits.
+    assert trace.read_text().splitlines()
+    assert member.network() not in trace.read_text().splitlines()
+    assert not member.actors()
+    digest = hashlib.md5(forged, usedforsecurity=False).hexdigest()
+    wait_for(lambda: (digest if how == "opened" else "refused (signature)") in member.log())
+
+
+def test_the_operators_own_word_about_remote_sources_wins(lab: Lab, tmp_path: Path) -> None:
+    leader, member, other = lab.hosts
+    told = "{'Two': True, 'AllowRemoteActorSources': 'No'}"
+    (member.directory / "othercaps.cfg").write_text(told)
+    if member.processes():
+        member.done("shutdown")
+    for host in (leader, member, other):
+        host.done("start")
+    trace = tmp_path / "ran"
+    leader.put("word", "1", TLI, {"word.py": textwrap.dedent(WORD % str(trace))})
+    refused = leader.run("load", "word")
+    assert refused.returncode == 1 and "no host of the convention takes" in refused.stderr, refused
+    assert not member.actors() and "word-1.tls" not in member.log()
+    # A host that has the capability too, and whose operator said nothing, takes it.
+    other.done("shutdown")
+    (other.directory / "othercaps.cfg").write_text("{'Two': True}")
+    other.done("start")
+    leader.done("load", "word")
+    assert other.network() in trace.read_text() and member.network() not in trace.read_text()

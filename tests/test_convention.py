@@ -1,0 +1,78 @@
+"""What convleader.cfg means, and whether it names this host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from director import convention
+from director.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        (None, []),
+        ("", []),
+        ("head", ["head:1900"]),
+        ("head:1901", ["head:1901"]),
+        ("10.0.0.1, 10.0.0.2:7", ["10.0.0.1:1900", "10.0.0.2:7"]),
+        ("a,,b", ["a:1900", "b:1900"]),
+        (["a", "b:2"], ["a:1900", "b:2"]),
+    ],
+)
+def test_leaders_are_told_with_or_without_a_port(
+    told: str | list[str] | None, wanted: list[str]
+) -> None:
+    assert convention.leaders(told, 1900) == wanted
+
+
+@pytest.mark.parametrize("told", ["head:", "head:x", "head:0", "head:65536", "head:1:2"])
+def test_a_port_that_is_none_is_a_wrong_setting(told: str) -> None:
+    if told == "head:":
+        assert convention.leaders(told, 1900) == ["head:1900"]
+        return
+    with pytest.raises(SettingsError, match="is no port"):
+        convention.leaders(told, 1900)
+
+
+def test_one_leader_is_a_text_and_several_are_a_list_to_thespian() -> None:
+    assert convention.address(None, 1) == {}
+    assert convention.address("a", 1) == {"Convention Address.IPv4": "a:1"}
+    assert convention.address("a,b:2", 1) == {"Convention Address.IPv4": ["a:1", "b:2"]}
+
+
+@pytest.mark.parametrize(
+    ("leading", "wanted"),
+    [
+        ([], False),
+        (["127.0.0.1:1900"], False),
+        (["127.0.0.1:1901"], True),  # another system on this machine
+        (["192.0.2.1:1900"], True),  # an address of documentation (RFC 5737): nobody's
+        (["192.0.2.1:1900", "127.0.0.1:1900"], False),
+    ],
+)
+def test_a_host_is_a_member_where_another_leads(leading: list[str], wanted: bool) -> None:
+    assert convention.is_member(leading, 1900) is wanted
+
+
+def test_the_operators_own_periods_win() -> None:
+    environ = {"CONVENTION_RESTART_PERIOD": "1:00"}
+    host = convention.prepare(environ)
+    assert environ["CONVENTION_RESTART_PERIOD"] == "1:00"
+    assert environ["CONVENTION_REREGISTRATION_PERIOD"] == "0:03"
+    assert environ[convention.HOST_VARIABLE] == host != convention.prepare({})
+
+
+def test_only_who_is_named_first_of_those_present_leads() -> None:
+    assert convention.before(["127.0.0.1:1900"], 1900) == []
+    told = ["192.0.2.1:1900", "192.0.2.2:7", "127.0.0.1:1900", "192.0.2.3:1900"]
+    assert convention.before(told, 1900) == ["192.0.2.1:1900", "192.0.2.2:7"]
+    assert convention.before(["no.such.invalid:1900", "127.0.0.1:1900"], 1900) == []
+
+
+def test_the_guide_tells_the_periods_that_are_set() -> None:
+    guide = Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
+    for name, value in convention.PERIODS.items():
+        assert f"| `{name}` | {value} |" in guide.read_text(encoding="utf-8")
