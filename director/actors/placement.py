@@ -15,21 +15,25 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from director.convention import HOST, NOT_ON
+from director.convention import HOST, HOST_VARIABLE, NOT_ON, REMOTE_SOURCES
 
 #: Seconds that the Admin waits for an answer.
 LIMIT = 0.3
 _MOST = 1000
-_YES, _NO, _FAILED = b"y", b"n", b"f"
+_YES, _NO = b"y", b"n"
 
 
 def wanted(capabilities: Any, requirements: Any) -> bool:
-    """Whether the Director allows this system: one that refused a source is not asked again."""
+    """Whether a source may go to this system at all: not to one that refused it, or takes none from others."""
+    told = capabilities or {}
+    elsewhere = told.get(HOST) not in (None, os.environ.get(HOST_VARIABLE))
+    if elsewhere and told.get(REMOTE_SOURCES) == "No":
+        return False  # Thespian would ask it all the same, and nobody after it
     banned = (requirements or {}).get(NOT_ON, ())
-    return not banned or (capabilities or {}).get(HOST) not in banned
+    return not banned or told.get(HOST) not in banned
 
 
 def own(requirements: Any) -> Any:
@@ -49,21 +53,31 @@ class Placement:
     def __init__(self, find: Callable[[str, str], Any]) -> None:
         self._find = find
         self._known: dict[tuple[str, str, str], bool] = {}
+        #: Systems that were asked about, by their text: a further class is asked about all of them in one process.
+        self._systems: dict[str, Any] = {}
 
     def fits(self, module: str, name: str, capabilities: Any, requirements: Any) -> bool:
         """Whether the class accepts a system of these capabilities; bounded in time, remembered."""
-        asked = (f"{module}.{name}", _text(capabilities), _text(requirements))
-        if asked in self._known:
-            return self._known[asked]
-        answer = _ask(lambda: _check(self._find(module, name), capabilities, requirements))
-        if answer == b"":
-            return True  # too slow to tell here, and not remembered
-        if answer == _FAILED:
-            return True  # the actor's own process tells why, to whom it concerns
+        of, here, wanted_by = f"{module}.{name}", _text(capabilities), _text(requirements)
+        if (of, here, wanted_by) in self._known:
+            return self._known[of, here, wanted_by]
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[asked] = answer == _YES
-        return self._known[asked]
+            self._systems.clear()
+        self._systems[here] = capabilities
+        others = [one for one in self._systems if (of, one, wanted_by) not in self._known]
+        asked = [here, *(one for one in others if one != here)]
+        systems = [self._systems[one] for one in asked]
+
+        def question() -> Iterator[bool]:
+            found = self._find(module, name)
+            return (_check(found, system, requirements) for system in systems)
+
+        answers = _ask(question, len(asked))
+        for one, answer in zip(asked, answers, strict=False):
+            self._known[of, one, wanted_by] = answer in _YES
+        # Too slow to tell here, or failed, which the actor's own process tells to whom it concerns: not remembered.
+        return self._known.get((of, here, wanted_by), True)
 
 
 def _check(found: Any, capabilities: Any, requirements: Any) -> bool:
@@ -83,34 +97,34 @@ def _text(value: Any) -> str:
     return repr(value)
 
 
-def _ask(question: Callable[[], bool], limit: float = LIMIT) -> bytes:
-    """The answer of a forked child, or nothing where it gave none in time."""
+def _ask(question: Callable[[], Iterable[bool]], count: int, limit: float = LIMIT) -> bytes:
+    """So many answers of a forked child, a byte each; those that it did not give in time are not there."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         _answer(question, writer)
     os.close(writer)
     deadline = time.monotonic() + limit
-    answer = b""
+    answers = b""
     try:
-        while (left := deadline - time.monotonic()) > 0:
+        while len(answers) < count and (left := deadline - time.monotonic()) > 0:
             try:
                 if select.select([reader], [], [], left)[0]:
-                    answer = os.read(reader, 1)
-                    break
+                    told = os.read(reader, 4096)
+                    if not told:
+                        break
+                    answers += told
             except InterruptedError:
                 continue
     finally:
         os.close(reader)
-        if not answer:
-            os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)  # where it has ended, nobody
         os.waitpid(child, 0)
-    return answer
+    return answers
 
 
-def _answer(question: Callable[[], bool], writer: int) -> None:
+def _answer(question: Callable[[], Iterable[bool]], writer: int) -> None:
     """The child's whole life; nothing of the Admin's is touched."""
-    answer = _FAILED
     try:
         for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
@@ -121,13 +135,11 @@ def _answer(question: Callable[[], bool], writer: int) -> None:
         logging.Logger.manager = logging.Manager(logging.root)
         os.closerange(3, writer)
         os.closerange(writer + 1, 1 << 16)
-        answer = _YES if question() else _NO
+        for answer in question():
+            os.write(writer, _YES if answer else _NO)
     finally:
         # Whatever the source did, also SystemExit: the child must not go on as a second Admin.
-        try:
-            os.write(writer, answer)
-        finally:
-            os._exit(0)
+        os._exit(0)
 
 
 def recheck(found: Any) -> None:

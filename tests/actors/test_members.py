@@ -6,7 +6,7 @@ from director.actors import versions as m
 from director.actors.groups import Groups
 from director.actors.members import GATHERING, SETTLING, Members
 from director.actors.placement import own, wanted
-from director.convention import HOST, NOT_ON
+from director.convention import HOST, NOT_ON, REMOTE_SOURCES
 from director.settings.tli import tli_from_definition
 
 TLI = {"Actors": {"a.A": {"OnLoad": {"Role": "A"}}}}
@@ -98,4 +98,6 @@ def test_a_host_that_refused_is_not_asked_again_and_classes_see_only_their_own_r
 ):
     assert wanted({HOST: "a"}, None) and wanted({HOST: "a"}, {NOT_ON: ["b"]})
     assert not wanted({HOST: "a"}, {NOT_ON: ["a", "b"]})
+    assert not wanted({HOST: "a", REMOTE_SOURCES: "No"}, None)
+    assert wanted({REMOTE_SOURCES: "No"}, None)  # not one of this package's: its own business
     assert own({NOT_ON: ["a"], "x": 1}) == {"x": 1} and own(None) is None

@@ -7,6 +7,7 @@ do not meet. Host 1 leads; its address is the lowest.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from director.tls.naming import file_name
 from tests.conftest import make_tls
 
 PORT = 1900
+_LABS = itertools.cycle("abcdefgh")
 
 
 def why_not() -> str:
@@ -191,7 +193,7 @@ def three_hosts(home: Path, key: SigningKey) -> Iterator[Lab]:
 
     Host 2 has the capability ``Two`` and host 3 ``Three``, both have ``Worker``.
     """
-    mark = f"dt{os.getpid()}"
+    mark = f"dt{os.getpid()}{next(_LABS)}"
     lab = Lab(f"{mark}sw")
     _ip("netns", "add", lab.switch)
     try:
