@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from director.actors import placement
 from director.actors import versions as m
 from director.actors.groups import Groups
 from director.actors.members import GATHERING, SETTLING, Members
@@ -101,3 +106,35 @@ def test_a_host_that_refused_is_not_asked_again_and_classes_see_only_their_own_r
     assert not wanted({HOST: "a", REMOTE_SOURCES: "No"}, None)
     assert wanted({REMOTE_SOURCES: "No"}, None)  # not one of this package's: its own business
     assert own({NOT_ON: ["a"], "x": 1}) == {"x": 1} and own(None) is None
+
+
+def test_a_further_class_is_asked_about_all_known_systems_in_one_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Odd:
+        @staticmethod
+        def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:  # noqa: N802 - Thespian's name
+            return bool(capabilities["n"] % 2)
+
+    asked: list[int] = []
+    ask = placement._ask
+
+    def counting(question: Any, count: int) -> bytes:
+        asked.append(count)
+        return ask(question, count)
+
+    monkeypatch.setattr(placement, "_ask", counting)
+    answers = placement.Placement(lambda module, name: Odd)
+    for name in ("A", "B"):
+        told = [answers.fits("m", name, {"n": number}, None) for number in range(6)]
+        assert told == [False, True] * 3
+    assert asked == [1, 1, 1, 1, 1, 1, 6]
+
+
+def test_a_class_that_cannot_be_asked_may_run_and_is_asked_again() -> None:
+    def failing(module: str, name: str) -> Any:
+        raise SystemExit(3)
+
+    answers = placement.Placement(failing)
+    assert answers.fits("m", "A", {}, None) and answers.fits("m", "A", {}, None)
+    assert not answers._known
