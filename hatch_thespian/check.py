@@ -5,8 +5,11 @@ What lives here: what may be imported there, and the words for what fails. `hatc
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -150,22 +153,26 @@ def _run(
         "result": str(result),
     }
     job.write_text(json.dumps(told), encoding="utf-8")
-    try:
-        done = subprocess.run(
+    told_here = source.parent / "told"
+    # Files, not pipes: a process that an import leaves running would hold a pipe open.
+    with told_here.open("wb") as stream:
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", probe.__file__, str(job)],
             cwd=source.parent,
             env=without_keys(environ),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT,
-            check=False,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        last = (done.stderr or done.stdout).strip()[-2000:]
-        ended = f"Its import ended the process with {done.returncode}. {last}"
-    except subprocess.TimeoutExpired:
-        ended = f"Its import took more than {LIMIT} s."
+        try:
+            code = process.wait(LIMIT)
+            last = told_here.read_bytes().decode(errors="replace").strip()[-2000:]
+            ended = f"Its import ended the process with {code}. {last}"
+        except subprocess.TimeoutExpired:
+            ended = f"Its import took more than {LIMIT} s."
+        finally:
+            _end(process)
     results = {}
     if result.is_file():
         for line in result.read_text(encoding="utf-8").splitlines():
@@ -173,3 +180,13 @@ def _run(
             if "actor" in one:
                 results[one["actor"]] = one
     return results, ended
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the probe and everything that the imports started in its session."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):  # it left nothing
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()

@@ -96,6 +96,38 @@ def test_a_thread_that_goes_on_does_not_hold_the_build() -> None:
     assert check({"app.py": GOOD + thread}) == [] and time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize(("end", "fails"), [("", False), ("while True: pass\n", True)])
+def test_a_process_that_an_import_starts_neither_holds_the_build_nor_stays(
+    end: str, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatch_thespian.check.LIMIT", 3 if fails else 20)
+    note = tmp_path / "pid"
+    child = (
+        "import pathlib, subprocess\nbusy = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(note)!r}).write_text(str(busy.pid))\n"
+    )
+    started = time.monotonic()
+    if fails:
+        assert "took more than 3 s" in failure({"app.py": GOOD + child + end})
+    else:
+        assert check({"app.py": GOOD + child + end}) == []
+    assert time.monotonic() - started < 15
+    pid = int(note.read_text())
+    until = time.monotonic() + 10
+    while running(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not running(pid)
+
+
+def running(pid: int) -> bool:
+    """Whether it runs; one that has ended may wait a while for who inherited it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def test_an_import_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hatch_thespian.check.LIMIT", 1)
     assert "took more than 1 s" in failure({"app.py": GOOD + "while True: pass\n"})
