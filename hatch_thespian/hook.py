@@ -16,7 +16,7 @@ from hatch_thespian.package import Package, Project, make_package
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import HOW, signing_key
-from hatch_thespian.sources import refuse_private_keys
+from hatch_thespian.sources import is_key_file, refuse_private_keys
 from hatch_thespian.table import Table, read_tables
 
 
@@ -102,7 +102,7 @@ def hooks_only(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
 
 
 class ThespianBuildHook(BuildHookInterface):
-    """Runs with the wheel; sdist and editable builds are left alone."""
+    """Runs with the wheel; an editable build is left alone, and an sdist but for a warning of private keys."""
 
     PLUGIN_NAME = "thespian"
 
@@ -112,6 +112,8 @@ class ThespianBuildHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make the sources, before the wheel, so that a mistake leaves neither."""
+        if self.target_name == "sdist":
+            self._warn_of_keys()
         if self.target_name != "wheel" or version != "standard":
             return
         try:
@@ -124,6 +126,16 @@ class ThespianBuildHook(BuildHookInterface):
             self.app.abort(f"thespian: {problem.filename}: {problem.strerror}.")
         if hooks_only(os.environ, sys.argv):
             self.finalize(version, build_data, "")
+
+    def _warn_of_keys(self) -> None:
+        """Tell each private key file that the sdist will hold: who publishes it gives the key away."""
+        builder = self.build_config.builder
+        for file in builder.recurse_included_files():
+            if is_key_file(Path(file.path)):
+                self.app.display_warning(
+                    f"thespian: the sdist will hold the private key {file.distribution_path}. "
+                    "Move it out of the project, or exclude it in [tool.hatch.build.targets.sdist]."
+                )
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Place the files, once the wheel is there."""

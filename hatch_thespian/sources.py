@@ -21,6 +21,8 @@ from hatch_thespian.table import Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
 _BYTE_CODE = (".pyc", ".pyo")
+#: Bytes; an RSA key of 16,384 bits has some 13,000 as PEM.
+_LARGEST_KEY = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,17 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
             raise SeveralProblems(keys) from None
     except BuildError:
         pass  # there is no such directory here
+
+
+def is_key_file(path: Path) -> bool:
+    """Whether a file is a private key, and not merely some text about one."""
+    try:
+        if not path.is_file() or path.stat().st_size >= _LARGEST_KEY:
+            return False
+        data = path.read_bytes()
+    except OSError:
+        return False  # whoever needs the file tells it
+    return data.lstrip().startswith(b"-----BEGIN ") and contains_private_key(data)
 
 
 def _walk(directory: Path, skip: set[Path]) -> Iterator[tuple[str, bool]]:

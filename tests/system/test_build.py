@@ -219,6 +219,23 @@ def test_sdist_and_editable_are_left_alone(builder: Builder, tmp_path: Path) -> 
     assert builder.made() == []
 
 
+def test_an_sdist_that_takes_a_private_key_is_warned_of(builder: Builder) -> None:
+    pem = builder.key.private_pem(None)
+    write_files(
+        builder.project,
+        {"sourcekey.pem": pem, "keys/ours.pem": pem, "farm/about.py": b"X = " + repr(pem).encode()},
+    )
+    done = builder.run(*PLAIN, "--sdist", environ=builder.no_key)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0 and builder.made() == [ALL[1]]
+    assert told.count("will hold the private key") == 2
+    assert "private key sourcekey.pem" in told and "private key keys/ours.pem" in told
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text() + '[tool.hatch.build.targets.sdist]\nexclude = ["*.pem"]\n')
+    done = builder.run(*PLAIN, "--sdist", environ=builder.no_key)
+    assert "private key" not in done.stdout + done.stderr
+
+
 def test_a_dependency_that_no_wheel_provides_is_told_in_pips_words(builder: Builder) -> None:
     toml = builder.project / "pyproject.toml"
     toml.write_text(toml.read_text().replace("scales>=1", "scales>=99"))
