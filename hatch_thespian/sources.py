@@ -105,6 +105,11 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
         pass  # there is no such directory here
 
 
+def _printable(path: Path) -> str:
+    """A path that any stream can take: bytes that are no UTF-8 as ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def is_key_file(path: Path) -> bool:
     """Whether a file is a private key, and not merely some text about one."""
     try:
@@ -156,7 +161,9 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
     wrong = check_member_name(name)
     if wrong:
         raise BuildError(
-            f"{path}: its name {wrong}.", hint="Rename it or exclude it.", code="member-name"
+            f"{_printable(path)}: its name {wrong}.",
+            hint="Rename it or exclude it.",
+            code="member-name",
         )
     try:
         mode = path.lstat().st_mode

@@ -340,3 +340,9 @@ def test_every_mistake_is_told_at_once(tree: Path, site: Path) -> None:
 def test_usage_errors_are_usage_errors() -> None:
     with pytest.raises(UsageError):
         read_arguments([])
+
+
+def test_a_file_name_that_is_not_utf_8_is_told(tree: Path) -> None:
+    (tree / "pkg" / os.fsdecode(b"caf\xe9.py")).write_text("")
+    with pytest.raises(SeveralProblems, match=r"caf\\xe9\.py: its name is not UTF-8"):
+        gather(read_arguments(["app", "k", ".", "pkg/*.py"]), tree, {}, Steps())

@@ -56,6 +56,14 @@ def test_patterns_are_gits(
     assert names(tree, *sources, exclude=exclude) == expected
 
 
+def test_a_file_name_that_is_not_utf_8_is_told_with_the_name(tree: Path) -> None:
+    (tree / "app" / os.fsdecode(b"caf\xe9.py")).write_text("")
+    with pytest.raises(SeveralProblems, match=r"app/caf\\xe9\.py: its name is not UTF-8") as caught:
+        names(tree, "app/")
+    assert caught.value.codes == ("member-name",)
+    str(caught.value).encode()
+
+
 def test_byte_code_environments_hidden_directories_and_the_output_are_never_shipped(
     tree: Path,
 ) -> None:
