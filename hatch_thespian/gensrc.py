@@ -125,16 +125,19 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
             for name in expand(word, request.directory, root, cwd, environ):
                 why.setdefault(name, word)
     members = []
+    matched = len(problems.found)
     for name in sorted(why):
         with problems.kept():
             members.append(Member(name, read_source(root, name)))
+    whole = len(problems.found) == matched
     tli, tli_data, tli_name = Tli(), None, ""
     with problems.kept():
         tli, tli_data, tli_name = _tli(request, root, cwd, environ)
-    sound = not problems
     bundle = Bundle()
+    found = len(problems.found)
     with problems.kept():
-        bundle = _bundle(request, root, cwd, environ, steps)
+        bundle = _bundle(request, root, cwd, environ, steps, problems)
+    whole = whole and len(problems.found) == found
     policies = read_policies(request.options.get("native", "refuse"))
     version = request.options.get("version") or "none"
     parts = Parts(
@@ -150,7 +153,7 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
         native=policies.get("*", "refuse"),
         place="gensrc",
     )
-    check(parts, problems, steps, complete=sound)
+    check(parts, problems, steps, complete=whole)
     return parts
 
 
@@ -245,13 +248,19 @@ def _tli(
 
 
 def _bundle(
-    request: Request, root: Path, cwd: Path, environ: Mapping[str, str], steps: Steps
+    request: Request,
+    root: Path,
+    cwd: Path,
+    environ: Mapping[str, str],
+    steps: Steps,
+    problems: Problems,
 ) -> Bundle:
-    names = {
-        option: read_names(_file(request.options[option], root, cwd, environ), f"{option}:")
-        for option in ("deps", "external")
-        if request.options.get(option)
-    }
+    names = {}
+    for option in ("deps", "external"):
+        if request.options.get(option):
+            path = _file(request.options[option], root, cwd, environ)
+            with problems.kept():
+                names[option] = read_names(path, f"{option}:", problems)
     if not names:
         return Bundle()
     policies = read_policies(request.options.get("native", "refuse"))

@@ -30,7 +30,7 @@ from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.provenance import provenance
-from hatch_thespian.sources import Selected, select
+from hatch_thespian.sources import select
 from hatch_thespian.table import Table
 
 
@@ -90,12 +90,10 @@ def make_package(
     steps = steps or Steps()
     problems = Problems()
     epoch = source_date_epoch(environ)
-    selected, bundle, tli, tli_data = Selected(project.root, ()), Bundle(), Tli(), None
-    with problems.kept():
-        selected = select(table, project.root, skip=[output])
+    bundle, tli, tli_data = Bundle(), Tli(), None
+    selected = select(table, project.root, problems, skip=[output])
     with problems.kept():
         tli, tli_data = _tli(table, project.root)
-    sound = not problems
     with problems.kept():
         bundle = _bundle(table, project.root, environ, steps)
     parts = Parts(
@@ -112,7 +110,7 @@ def make_package(
         place=table.path,
         expires=table.expires,
     )
-    complete = sound and bool(bundle.distributions or not table.deps)
+    complete = selected.whole and bool(bundle.distributions or not table.deps)
     check(parts, problems, steps, complete=complete)
     warnings = []
     if tli_data is None and (project.root / f"{table.group}.tli").is_file():

@@ -86,8 +86,8 @@ def check_parts(parts: Parts, problems: Problems, *, complete: bool = True) -> N
     _check_native(parts, problems)
     _check_names(parts, problems)
     _check_modules(parts, problems)
-    if complete:
-        check_actors(parts.tli, {one.name: one for one in parts.members}, parts.tli_name, problems)
+    members = {one.name: one for one in parts.members}
+    check_actors(parts.tli, members, parts.tli_name, problems, complete=complete)
 
 
 def _check_native(parts: Parts, problems: Problems) -> None:

@@ -27,11 +27,15 @@ _LARGEST_KEY = 16 << 10
 
 @dataclass(frozen=True)
 class Selected:
-    """The members of a source, sorted by name, the directory that their names begin in, and what selected each."""
+    """The members of a source, sorted by name, the directory that their names begin in, and what selected each.
+
+    ``whole`` is False where a selected file could not be taken, so that missing members are no news.
+    """
 
     directory: Path
     members: tuple[Member, ...]
     why: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 def sources_directory(table: Table, root: Path) -> Path:
@@ -41,25 +45,23 @@ def sources_directory(table: Table, root: Path) -> Path:
     return root / "src" if (root / "src").is_dir() else root
 
 
-def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
+def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path] = ()) -> Selected:
     """Choose and read the files.
 
     Args:
         table: the checked table.
         root: the project.
+        problems: told everything that is wrong, with the TOML path or the file; what can be taken is taken.
         skip: directories that are never looked into (the build's output).
-
-    Raises:
-        SeveralProblems: everything that is wrong, with the TOML path or the file.
     """
     directory = sources_directory(table, root)
     if not directory.is_dir():
-        raise BuildError(
-            f"{table.path}.sources-dir: there is no directory {directory}.", code="sources"
-        )
+        text = f"{table.path}.sources-dir: there is no directory {directory}."
+        problems.add(text, code="sources")
+        return Selected(directory, (), whole=False)
     linked = dict(_walk(directory, {path.resolve() for path in skip}))
     names = sorted(linked)
-    problems = Problems()
+    before = len(problems.found)
     why: dict[str, str] = {}
     for number, pattern in enumerate(table.sources):
         place = f"{table.path}.sources[{number}]"
@@ -73,17 +75,18 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
     wanted = GitIgnoreSpec.from_lines(table.sources)
     unwanted = GitIgnoreSpec.from_lines(table.exclude)
     members = []
+    taken = len(problems.found)
     for name in names:
         if wanted.match_file(name) and not unwanted.match_file(name):
             with problems.kept():
                 members.append(Member(name, read_source(directory, name, linked=linked[name])))
-    if not members and not problems:
+    whole = len(problems.found) == taken
+    if not members and len(problems.found) == before:
         problems.add(
             f"{table.path}.exclude: it leaves no file of those that sources selects.",
             code="sources",
         )
-    problems.check()
-    return Selected(directory, tuple(members), why)
+    return Selected(directory, tuple(members), why, whole)
 
 
 def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
@@ -95,14 +98,11 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
     Raises:
         SeveralProblems: each file that holds one.
     """
-    try:
-        select(table, root, skip=[output])
-    except SeveralProblems as several:
-        keys = [one for one in several.problems if one.code == "private-key"]
-        if keys:
-            raise SeveralProblems(keys) from None
-    except BuildError:
-        pass  # there is no such directory here
+    problems = Problems()
+    select(table, root, problems, skip=[output])
+    keys = [one for one in problems.found if one.code == "private-key"]
+    if keys:
+        raise SeveralProblems(keys)
 
 
 def _printable(path: Path) -> str:

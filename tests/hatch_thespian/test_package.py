@@ -165,6 +165,25 @@ def test_mistakes_in_sources_and_tli_are_told_at_once(project: Path, key: Signin
     assert "app.tli:1:16: the key 'AutoUnlod' is not known here" in str(caught.value)
 
 
+def test_everything_that_is_wrong_with_the_sources_is_told_in_one_go(
+    project: Path, key: SigningKey
+) -> None:
+    more: dict[str, str | bytes] = {
+        "app/bad.py": "def f(:\n",
+        "app/MAIN.py": "",
+        "app/main/__init__.py": "",
+        "json.py": "",
+        "app/oops.py": key.private_pem(None),
+        "app.tli": "{'Actors': {'app.main.Gone': {}, 'app.bad.Main': {}}}",
+    }
+    write_files(project, more)
+    with pytest.raises(SeveralProblems) as caught:
+        build(project, key, table(sources=("app/**/*.py", "json.py", "none/*.py")))
+    assert sorted(caught.value.codes) == [
+        *("actors", "case", "collision", "private-key", "reserved-name", "sources", "syntax")
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

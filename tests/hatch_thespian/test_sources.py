@@ -9,7 +9,7 @@ import pytest
 
 from director.errors import BuildError
 from director.tls.keys import SigningKey
-from hatch_thespian.problems import SeveralProblems
+from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.sources import refuse_private_keys, select
 from hatch_thespian.table import Table
 from tests.wheels import write_files
@@ -31,7 +31,10 @@ TREE: dict[str, str | bytes] = {
 
 def names(root: Path, *sources: str, exclude: tuple[str, ...] = (), **more: str) -> list[str]:
     table = Table("app", sources, exclude, **more)  # type: ignore[arg-type]
-    return [one.name for one in select(table, root, skip=[root / "dist"]).members]
+    problems = Problems()
+    found = select(table, root, problems, skip=[root / "dist"])
+    problems.check()
+    return [one.name for one in found.members]
 
 
 @pytest.fixture
