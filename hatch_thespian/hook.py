@@ -12,12 +12,12 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from director.errors import DirectorError
-from hatch_thespian.package import Package, Project, make_package
-from hatch_thespian.problems import Problems
+from hatch_thespian.package import Package, Project, look, make_package
+from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import HOW, signing_key
 from hatch_thespian.sources import is_key_file, refuse_private_keys
-from hatch_thespian.table import Table, read_tables
+from hatch_thespian.table import TABLE, Table, TableError, read_tables
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,30 @@ class Voice:
     detail: Callable[[str], None]
     info: Callable[[str], None]
     warning: Callable[[str], None]
+
+
+def tables_of(
+    told: Mapping[str, Any], project: Project, *, name: str, output: Path, path: str = TABLE
+) -> tuple[Table, ...]:
+    """The checked tables; where one does not read, its files are looked at all the same.
+
+    Args:
+        told: the table as TOML gives it.
+        project: whose it is. name: the project's name.
+        output: where the build puts its results.
+        path: where the table stands, for messages.
+
+    Raises:
+        SeveralProblems: what is wrong with the tables, and with the files of those that read far enough.
+    """
+    try:
+        return read_tables(told, project_name=name, path=path)
+    except TableError as wrong:
+        problems = Problems()
+        problems.found.append(wrong)
+        for table in wrong.tables:
+            look(table, project, problems, output=output)
+        raise SeveralProblems(problems.found) from None
 
 
 def make(
@@ -90,8 +114,9 @@ def make_with_hatch(
     Raises:
         DirectorError: what is wrong.
     """
-    tables = read_tables(told, project_name=metadata.core.raw_name)
     project = Project(Path(root), metadata.version, metadata.core.requires_python)
+    name = metadata.core.raw_name
+    tables = tables_of(told, project, name=name, output=Path(directory))
     voice = Voice(app.display_debug, app.display_info, app.display_warning)
     return make(tables, project, os.environ, voice, output=Path(directory), must=must)
 

@@ -9,7 +9,7 @@ import codecs
 import importlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,12 +90,43 @@ def make_package(
     steps = steps or Steps()
     problems = Problems()
     epoch = source_date_epoch(environ)
-    bundle, tli, tli_data = Bundle(), Tli(), None
+    parts, whole = _own_parts(table, project, epoch, problems, output)
+    bundle = Bundle()
+    with problems.kept():
+        bundle = _bundle(table, project.root, environ, steps)
+    parts = replace(parts, bundle=bundle)
+    complete = whole and bool(bundle.distributions or not table.deps)
+    check(parts, problems, steps, complete=complete)
+    warnings = []
+    if parts.tli_data is None and (project.root / f"{table.group}.tli").is_file():
+        warnings.append(
+            f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
+            "the group starts no actor."
+        )
+    return finish(parts, key, environ, steps=steps, warnings=warnings)
+
+
+def look(table: Table, project: Project, problems: Problems, *, output: Path) -> None:
+    """Tell what is wrong with a table's files; its dependencies are not resolved.
+
+    Args:
+        table: it may lack what did not read.
+        project, output: as for `make_package`.
+        problems: told.
+    """
+    parts, whole = _own_parts(table, project, None, problems, output)
+    check_sources(parts.own, problems)
+    check_parts(parts, problems, complete=whole and not table.deps)
+
+
+def _own_parts(
+    table: Table, project: Project, epoch: int | None, problems: Problems, output: Path
+) -> tuple[Parts, bool]:
+    """The parts without their dependencies, and whether every selected file could be taken."""
+    tli, tli_data = Tli(), None
     selected = select(table, project.root, problems, skip=[output])
     with problems.kept():
         tli, tli_data = _tli(table, project.root)
-    with problems.kept():
-        bundle = _bundle(table, project.root, environ, steps)
     parts = Parts(
         group=table.group,
         version=version_of(table.version, project.version, epoch),
@@ -105,20 +136,11 @@ def make_package(
         tli=tli,
         tli_data=tli_data,
         tli_name=table.tli or f"{table.path}.tli",
-        bundle=bundle,
         native=table.native.get("*", "refuse"),
         place=table.path,
         expires=table.expires,
     )
-    complete = selected.whole and bool(bundle.distributions or not table.deps)
-    check(parts, problems, steps, complete=complete)
-    warnings = []
-    if tli_data is None and (project.root / f"{table.group}.tli").is_file():
-        warnings.append(
-            f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
-            "the group starts no actor."
-        )
-    return finish(parts, key, environ, steps=steps, warnings=warnings)
+    return parts, selected.whole
 
 
 def check(parts: Parts, problems: Problems, steps: Steps, *, complete: bool) -> None:

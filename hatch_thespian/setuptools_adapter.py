@@ -51,17 +51,16 @@ def _command(base: Any, told: dict[str, Any]) -> Any:
         def run(self) -> None:
             """Make the sources, the wheel, and place the sources, in this order."""
             from director.errors import DirectorError
-            from hatch_thespian.hook import Voice, make
+            from hatch_thespian.hook import Voice, make, tables_of
             from hatch_thespian.package import Project
-            from hatch_thespian.table import read_tables
 
             dist = self.distribution
             root = Path(dist.src_root or os.curdir).absolute()
             output = _output(Path(self.dist_dir))
             voice = Voice(lambda line: None, _tell, _tell)
             try:
-                tables = read_tables(told, project_name=dist.get_name(), path=TABLE)
                 project = Project(root, dist.get_version(), str(dist.python_requires or ""))
+                tables = tables_of(told, project, name=dist.get_name(), output=output, path=TABLE)
                 packages = make(tables, project, os.environ, voice, output=output, must=False)
             except DirectorError as problem:
                 raise SystemExit(f"thespian: {problem}") from None

@@ -24,6 +24,23 @@ def mistakes(toml: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
+def test_a_table_whose_files_are_known_can_be_looked_at_all_the_same() -> None:
+    wrong: dict[str, Any] = {"sources": ["a"], "vesion": "1", "tli": {"Actors": 3}}
+    with pytest.raises(TableError) as caught:
+        read_table(wrong, project_name="x")
+    (table,) = caught.value.tables
+    assert table.sources == ("a",) and table.inline_tli is None
+    more: list[dict[str, Any]] = [
+        {"sources": ["a", 3]},
+        {"sources": ["a"], "exclude": 3},
+        {"sources": []},
+    ]
+    for broken in more:
+        with pytest.raises(TableError) as caught:
+            read_table(broken, project_name="x")
+        assert caught.value.tables == ()
+
+
 def test_a_table_with_sources_alone_gets_its_group_from_the_project() -> None:
     table = read('sources = ["app/**/*.py"]')
     assert table.group == "my_app_2"

@@ -196,12 +196,15 @@ def test_a_private_key_among_the_sources_stops_the_build_even_without_a_signing_
 
 def test_mistakes_in_the_table_are_told_in_one_go_without_our_traceback(builder: Builder) -> None:
     toml = builder.project / "pyproject.toml"
-    toml.write_text(toml.read_text() + 'vesion = "date"\nexclude = [3]\n')
+    toml.write_text(toml.read_text() + 'vesion = "date"\nexternal = [3]\n')
+    write_files(builder.project, {"farm/bad.py": "def f(:"})
+    (builder.project / "farm.tli").write_text("{'Actors': {'farm.cow.Gone': {}}}")
     done = builder.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel")
     told = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in told
     path = "tool.hatch.build.hooks.thespian"
-    assert f"{path}.vesion" in told and f"{path}.exclude[0]" in told
+    assert f"{path}.vesion" in told and f"{path}.external[0]" in told
+    assert "farm/bad.py:1:7" in told and "defines no Gone" in told
     assert builder.made() == []
 
 
