@@ -513,12 +513,23 @@ def test_hatch_publish_puts_the_tls_where_it_is_told_and_never_over_another(
     assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
     again = builder.run(*command, "dist/farm-1.0.tls")
     assert again.returncode == 0 and "was there already" in again.stdout + again.stderr
-    (builder.dist / "farm-1.0.tls").write_bytes(b"other")
+    write_files(builder.project, {"farm/__init__.py": "NEW = 1\n"})
+    builder.build(*HATCHLING, "-t", "wheel")
+    other = (builder.dist / "farm-1.0.tls").read_bytes()
     toml = builder.project / "pyproject.toml"
     toml.write_text(toml.read_text() + f'\n[tool.hatch.publish.thespian]\nurl = "{place}"\n')
     refused = builder.run(*HATCH, "publish", "-p", "thespian")
     assert refused.returncode == 1 and "with other bytes" in refused.stdout + refused.stderr
-    assert (place / "farm-1.0.tls").read_bytes() != b"other"
+    assert (place / "farm-1.0.tls").read_bytes() != other
+    (builder.dist / "farm-1.0.tls").rename(builder.dist / "farm-1.1.tls")
+    (builder.dist / "farm-1.1.tls").write_bytes(other[:-9])
+    damaged = builder.run(*command, "dist/farm-1.1.tls")
+    assert damaged.returncode == 1 and "it is damaged" in damaged.stdout + damaged.stderr
+    missing = builder.run(*command, "dist/farm-1.2.tls")
+    assert missing.returncode == 1 and "Traceback" not in missing.stdout + missing.stderr
+    wrong = builder.run(*HATCH, "publish", "-p", "thespian", "-o", f"ulr={place}")
+    assert wrong.returncode == 1 and "did you mean url" in wrong.stdout + wrong.stderr
+    assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
 
 
 def test_a_host_says_at_load_which_external_distribution_it_lacks(
