@@ -246,9 +246,10 @@ def read_tli(path: Path, *, name: str, place: str) -> tuple[Tli, bytes]:
     except OSError as problem:
         hint = ""
         if (path.parent / "PKG-INFO").is_file():
-            hint = (
-                "This is an unpacked sdist: see that [tool.hatch.build.targets.sdist] includes it."
-            )
+            includes = "[tool.hatch.build.targets.sdist]"
+            if place.startswith("tool.setuptools"):
+                includes = "MANIFEST.in"
+            hint = f"This is an unpacked sdist: see that {includes} includes it."
         raise BuildError(f"{place}: {path}: {problem.strerror}.", hint=hint, code="tli") from None
     except UnicodeDecodeError:
         raise BuildError(f"{place}: {path} is not UTF-8 text.", code="tli") from None

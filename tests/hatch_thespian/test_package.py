@@ -219,8 +219,10 @@ def test_a_missing_tli_is_told_and_in_an_unpacked_sdist_with_the_remedy(
     with pytest.raises(BuildError, match=r"tli: .*No such file"):
         build(project, key)
     (project / "PKG-INFO").write_text("")
-    with pytest.raises(BuildError, match="unpacked sdist"):
+    with pytest.raises(BuildError, match=r"unpacked sdist: see that \[tool\.hatch"):
         build(project, key)
+    with pytest.raises(BuildError, match=r"unpacked sdist: see that MANIFEST\.in"):
+        build(project, key, table(path="tool.setuptools-thespian"))
 
 
 def test_a_tli_that_the_table_does_not_name_is_warned_of(project: Path, key: SigningKey) -> None:

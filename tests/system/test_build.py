@@ -469,9 +469,12 @@ def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host:
     builder.build(*HATCHLING, "-t", "tls")
     by_hatch = (builder.dist / "farm-1.0.tls").read_bytes()
     shutil.rmtree(builder.dist)
-    write_files(
-        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
-    )
+    toml = SETUPTOOLS.replace('"farm/**/*.py"]', '"farm/**/*.py", "farm/herd.csv"]')
+    write_files(builder.project, {"pyproject.toml": toml, "farm/herd.csv": "Bessie\n"})
+    assert builder.build(*PLAIN) == ALL, "the wheel from the sdist, which has the TLI and the data"
+    (builder.project / "farm/herd.csv").unlink()
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS})
+    shutil.rmtree(builder.dist)
     assert builder.build(*PLAIN) == ALL
     assert (builder.dist / "farm-1.0.tls").read_bytes() == by_hatch
     path = host.control.install(builder.dist / "farm-1.0.tls")
@@ -479,9 +482,7 @@ def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host:
 
 
 def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: Builder) -> None:
-    write_files(
-        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
-    )
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS})
     done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
     assert done.returncode == 0 and builder.made() == [ALL[0]]
     assert "no signing key is set" in done.stdout + done.stderr
