@@ -118,7 +118,24 @@ def is_key_file(path: Path) -> bool:
         data = path.read_bytes()
     except OSError:
         return False  # whoever needs the file tells it
-    return data.lstrip().startswith(b"-----BEGIN ") and contains_private_key(data)
+    pem = data.lstrip().startswith(b"-----BEGIN ") and contains_private_key(data)
+    return pem or _is_der_key(data)
+
+
+def _is_der_key(data: bytes) -> bool:
+    """Whether the bytes are a private key in DER form (PKCS#1, PKCS#8, SEC 1)."""
+    if not data.startswith(b"\x30") or len(data) >= _LARGEST_KEY:  # a SEQUENCE, or text with 0
+        return False
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    try:
+        load_der_private_key(data, password=None)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    except TypeError:  # it is encrypted
+        return True
+    return True
 
 
 def _walk(directory: Path, skip: set[Path]) -> Iterator[tuple[str, bool]]:
@@ -184,7 +201,7 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
         raise BuildError(
             f"{path}: {problem.strerror}.", hint="Mend or exclude it.", code="sources"
         ) from None
-    if contains_private_key(data):
+    if contains_private_key(data) or _is_der_key(data):
         raise BuildError(
             f"{path}: it holds a private key, which must never be shipped.",
             hint="Move it out of the sources, or exclude it.",

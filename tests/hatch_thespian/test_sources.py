@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from director.errors import BuildError
-from director.tls.keys import SigningKey
+from director.tls.keys import SigningKey, generate_key, generate_p256
 from hatch_thespian.problems import Problems, SeveralProblems
-from hatch_thespian.sources import refuse_private_keys, select
+from hatch_thespian.sources import is_key_file, refuse_private_keys, select
 from hatch_thespian.table import Table
 from tests.wheels import write_files
 
@@ -138,3 +145,23 @@ def test_without_a_signing_key_only_a_private_key_stops_the_build(
     (tree / "app/secret.pem").write_bytes(key.private_pem(b"even encrypted"))
     with pytest.raises(BuildError, match="private key"):
         refuse_private_keys(table, tree, output=tree / "dist")
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("generate", [lambda: generate_key(2048), generate_p256])
+def test_a_private_key_in_der_form_is_refused(
+    tree: Path, form: PrivateFormat, generate: Callable[[], SigningKey]
+) -> None:
+    private = load_pem_private_key(generate().private_pem(None), None)
+    data = private.private_bytes(Encoding.DER, form, NoEncryption())
+    (tree / "app" / "data" / "key.bin").write_bytes(data)
+    with pytest.raises(SeveralProblems, match=r"key\.bin: it holds a private key") as caught:
+        names(tree, "app/")
+    assert caught.value.codes == ("private-key",)
+    assert is_key_file(tree / "app" / "data" / "key.bin")
+
+
+def test_what_only_begins_as_a_der_key_is_taken(tree: Path) -> None:
+    files: dict[str, str | bytes] = {"app/data/a": "0, 1, 2\n", "app/data/b": b"\x30\x82\x01\x00x"}
+    write_files(tree, files)
+    assert {"app/data/a", "app/data/b"} < set(names(tree, "app/"))
