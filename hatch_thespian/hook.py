@@ -12,7 +12,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from director.errors import DirectorError
-from hatch_thespian.package import Package, Project, look, make_package
+from director.tls.naming import file_name
+from hatch_thespian.package import Package, Project, look, make_package, version_of
 from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import HOW, signing_key
@@ -75,6 +76,35 @@ def make(
     Raises:
         DirectorError: what is wrong, in all groups.
     """
+    try:
+        packages = _make(tables, project, environ, voice, output=output, must=must)
+    except DirectorError:
+        _tell_of_old(tables, project, voice, output)
+        raise
+    if not packages:
+        _tell_of_old(tables, project, voice, output)
+    return packages
+
+
+def _tell_of_old(tables: Sequence[Table], project: Project, voice: Voice, output: Path) -> None:
+    """Where nothing was made, a file of the same name is not what was built now; it stays."""
+    for table in tables:
+        if table.version == "date":
+            continue  # another name each time
+        path = output / file_name(table.group, version_of(table.version, project.version, None))
+        if path.is_file():
+            voice.warning(f"thespian: {path} is of an earlier build, and was left as it is.")
+
+
+def _make(
+    tables: Sequence[Table],
+    project: Project,
+    environ: Mapping[str, str],
+    voice: Voice,
+    *,
+    output: Path,
+    must: bool,
+) -> list[Package]:
     key = signing_key(environ, project.root, warn=lambda line: voice.warning(f"thespian: {line}"))
     names = ", ".join(table.group for table in tables)
     if key is None:

@@ -159,6 +159,19 @@ def test_without_a_key_the_wheel_is_built_and_a_warning_says_what_was_not(
     assert "no signing key is set, so no .tls was made" in told and "director keygen" in told
 
 
+def test_a_file_of_an_earlier_build_is_told_where_none_was_made_and_stays(builder: Builder) -> None:
+    first = builder.run(*PLAIN, "--wheel")
+    assert first.returncode == 0 and "earlier build" not in first.stdout + first.stderr
+    old = (builder.dist / "farm-1.0.tls").read_bytes()
+    words = "farm-1.0.tls is of an earlier build"
+    keyless = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    assert keyless.returncode == 0 and words in keyless.stdout + keyless.stderr
+    write_files(builder.project, {"farm/bad.py": "def f(:"})
+    failed = builder.run(*PLAIN, "--wheel")
+    assert failed.returncode != 0 and words in failed.stdout + failed.stderr
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == old
+
+
 def test_pip_installs_a_checkout_without_a_key(builder: Builder, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     target = tmp_path / "target"
