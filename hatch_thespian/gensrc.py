@@ -24,7 +24,7 @@ from director.tls.container import FMT1, FMT2
 from director.tls.keys import RSA
 from director.tls.naming import check_group
 from director.tls.version import check_version
-from hatch_thespian.distributions import Bundle
+from hatch_thespian.distributions import Bundle, idle_policies
 from hatch_thespian.installed import collect, read_names
 from hatch_thespian.package import Package, check, finish, read_tli, source_date_epoch, version_of
 from hatch_thespian.parts import Parts
@@ -174,6 +174,8 @@ def generate(
             f"fmt:{request.options['fmt']} cannot be signed with {request.key}, a {key.public.algorithm} key.",
             hint="RSA keys sign format 1, Ed25519 and ECDSA P-256 keys format 2.",
         )
+    policies = read_policies(request.options.get("native", "refuse"))
+    warnings += idle_policies(policies, parts.bundle, "native:")
     if parts.tli_data is None:
         warnings.append(
             f"There is no {root / request.group}.tli and no tli: was given; the group starts no actor."

@@ -24,13 +24,13 @@ from director.tls.naming import file_name
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
 from hatch_thespian.checks import check_sources
-from hatch_thespian.distributions import Bundle
+from hatch_thespian.distributions import Bundle, idle_policies
 from hatch_thespian.literal import literal
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.provenance import provenance
-from hatch_thespian.sources import select
+from hatch_thespian.sources import Selected, select
 from hatch_thespian.table import Table
 
 
@@ -90,14 +90,14 @@ def make_package(
     steps = steps or Steps()
     problems = Problems()
     epoch = source_date_epoch(environ)
-    parts, whole = _own_parts(table, project, epoch, problems, output)
+    parts, selected = _own_parts(table, project, epoch, problems, output)
     bundle = Bundle()
     with problems.kept():
         bundle = _bundle(table, project.root, environ, steps)
     parts = replace(parts, bundle=bundle)
-    complete = whole and bool(bundle.distributions or not table.deps)
+    complete = selected.whole and bool(bundle.distributions or not table.deps)
     check(parts, problems, steps, complete=complete)
-    warnings = []
+    warnings = [*selected.idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
     if parts.tli_data is None and (project.root / f"{table.group}.tli").is_file():
         warnings.append(
             f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
@@ -114,15 +114,15 @@ def look(table: Table, project: Project, problems: Problems, *, output: Path) ->
         project, output: as for `make_package`.
         problems: told.
     """
-    parts, whole = _own_parts(table, project, None, problems, output)
+    parts, selected = _own_parts(table, project, None, problems, output)
     check_sources(parts.own, problems)
-    check_parts(parts, problems, complete=whole and not table.deps)
+    check_parts(parts, problems, complete=selected.whole and not table.deps)
 
 
 def _own_parts(
     table: Table, project: Project, epoch: int | None, problems: Problems, output: Path
-) -> tuple[Parts, bool]:
-    """The parts without their dependencies, and whether every selected file could be taken."""
+) -> tuple[Parts, Selected]:
+    """The parts without their dependencies, and the selection that they were made of."""
     tli, tli_data = Tli(), None
     selected = select(table, project.root, problems, skip=[output])
     with problems.kept():
@@ -140,7 +140,7 @@ def _own_parts(
         place=table.path,
         expires=table.expires,
     )
-    return parts, selected.whole
+    return parts, selected
 
 
 def check(parts: Parts, problems: Problems, steps: Steps, *, complete: bool) -> None:

@@ -21,6 +21,8 @@ from hatch_thespian.table import Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
 _BYTE_CODE = (".pyc", ".pyo")
+#: Examples of what the walk leaves out itself.
+_NEVER = ("x.pyc", "x.pyo", "__pycache__/x", ".venv/x", ".git/x", "venv/x", "dist/x", "build/x")
 #: Bytes; an RSA key of 16,384 bits has some 13,000 as PEM.
 _LARGEST_KEY = 16 << 10
 
@@ -29,13 +31,15 @@ _LARGEST_KEY = 16 << 10
 class Selected:
     """The members of a source, sorted by name, the directory that their names begin in, and what selected each.
 
-    ``whole`` is False where a selected file could not be taken, so that missing members are no news.
+    ``whole`` is False where a selected file could not be taken, so that missing members are no news. ``idle`` are
+    sentences about patterns of ``exclude`` that keep nothing out.
     """
 
     directory: Path
     members: tuple[Member, ...]
     why: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
+    idle: tuple[str, ...] = ()
 
 
 def sources_directory(table: Table, root: Path) -> Path:
@@ -86,7 +90,15 @@ def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path]
             f"{table.path}.exclude: it leaves no file of those that sources selects.",
             code="sources",
         )
-    return Selected(directory, tuple(members), why, whole)
+    return Selected(directory, tuple(members), why, whole, tuple(_idle(table, names)))
+
+
+def _idle(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """What is never shipped anyway may well be excluded: it is not told."""
+    for number, pattern in enumerate(table.exclude):
+        spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
+        if not any(spec.match_file(name) for name in (*names, *_NEVER)):
+            yield f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
 
 
 def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:

@@ -307,10 +307,11 @@ def test_gensrc_makes_what_the_hook_would_and_takes_the_groups_own_tli(
 def test_without_a_tli_and_without_a_version_it_says_so(tree: Path, key: SigningKey) -> None:
     (tree / "app.tli").unlink()
     (tree / "key.pem").write_bytes(key.private_pem(None))
-    request = read_arguments(["app", "key.pem", str(tree), "pkg/*.py"])
+    request = read_arguments(["app", "key.pem", str(tree), "native:gone=strip", "pkg/*.py"])
     parts = gather(request, Path("/"), {}, Steps())
     package = generate(request, parts, Path("/"), {}, Steps())
-    assert package.name == "app.tls" and "starts no actor" in package.warnings[0]
+    assert package.name == "app.tls" and "starts no actor" in package.warnings[1]
+    assert package.warnings[0] == "native:gone: no distribution of this name is bundled."
 
 
 @pytest.mark.parametrize(

@@ -301,3 +301,13 @@ def test_an_end_is_signed_and_hosts_refuse_the_file_from_then_on(
     assert (on(2099), on(2100)) == ("valid", "expired")
     with pytest.raises(BuildError, match="expired"):
         build(project, key, table(expires="2020-01-01T00:00:00Z"))
+
+
+def test_settings_that_do_nothing_are_warned_of(project: Path, key: SigningKey) -> None:
+    write_files(project, {"app/test_main.py": ""})
+    exclude = ("**/test_*.py", "*.pyc", "__pycache__/", "tset_*")
+    chosen = table(exclude=exclude, native={"*": "strip", "markupsafe": "strip"})
+    assert build(project, key, chosen).warnings == (
+        "tool.hatch.build.hooks.thespian.exclude[3]: 'tset_*' matches no file.",
+        "tool.hatch.build.hooks.thespian.native.markupsafe: no distribution of this name is bundled.",
+    )
