@@ -264,6 +264,9 @@ class _Reader:
                     Requirement(text)
             except InvalidRequirement as problem:
                 reason = str(problem).partition("\n")[0]
+                if paths and "/" in text and "@" not in text:
+                    near = PurePosixPath(text)
+                    reason = f'write a project\'s path behind its name, as in "{near.name or "name"} @ {near}"'
                 self.wrong(place, f"{text!r} is no requirement (PEP 508): {reason}")
                 continue
             good.append(text)

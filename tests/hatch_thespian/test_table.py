@@ -264,3 +264,10 @@ def test_a_source_may_expire_at_a_date_or_moment(told: str, meant: str) -> None:
 def test_what_is_no_moment_is_no_end(told: str) -> None:
     (mistake,) = mistakes(f'sources = ["a"]\nexpires = {told}')
     assert ".expires: " in mistake and "2027-06-30" in mistake
+
+
+@pytest.mark.parametrize("path", ["libs/near", "./libs/near/", "../near"])
+def test_a_bare_path_of_a_project_in_deps_is_told_with_the_remedy(path: str) -> None:
+    with pytest.raises(TableError, match=r'deps\[0\].*as in "near @ ') as caught:
+        read_table({"sources": ["a"], "deps": [path]}, project_name="x")
+    assert len(caught.value.problems) == 1
