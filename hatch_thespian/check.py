@@ -5,8 +5,11 @@ What lives here: what may be imported there, and the words for what fails. `hatc
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,13 +36,14 @@ LIMIT = 120
 class Present:
     """What of the external distributions is installed here: module names, distribution names, directories.
 
-    ``absent`` are those that are not.
+    ``absent`` are those that are not, ``unfit`` sentences about those of another version than is expected.
     """
 
     tops: tuple[str, ...]
     names: tuple[str, ...]
     places: tuple[str, ...]
     absent: tuple[str, ...]
+    unfit: tuple[str, ...] = ()
 
 
 def present(external: Sequence[str]) -> Present:
@@ -52,6 +56,7 @@ def present(external: Sequence[str]) -> Present:
     names: set[str] = set()
     places: set[str] = set()
     absent: list[str] = []
+    unfit: list[str] = []
     queue = deque((Requirement(text), True) for text in external)
     while queue:
         wanted, asked = queue.popleft()
@@ -66,6 +71,8 @@ def present(external: Sequence[str]) -> Present:
             if asked:  # what an external one lacks of its own is not this source's business
                 absent.append(wanted.name)
             continue
+        if asked and not wanted.specifier.contains(found.version, prereleases=True):
+            unfit.append(f"{wanted} is expected on hosts, and the check ran with {found.version}.")
         names.add(name)
         places.add(str(found.locate_file("")))
         mine = {
@@ -77,7 +84,22 @@ def present(external: Sequence[str]) -> Present:
             absent.append(wanted.name)
         tops |= mine
         queue.extend((Requirement(text), False) for text in found.requires or ())
-    return Present(tuple(sorted(tops)), tuple(sorted(names)), tuple(sorted(places)), tuple(absent))
+    return Present(
+        tuple(sorted(tops)),
+        tuple(sorted(names)),
+        tuple(sorted(places)),
+        tuple(absent),
+        tuple(unfit),
+    )
+
+
+def may_bring(distribution: str, top: str) -> bool:
+    """Whether a distribution that is not here may bring a top-level module, by its name alone.
+
+    True where the names are equal or one holds the other, as PyYAML holds yaml and python-dateutil dateutil.
+    """
+    name, module = canonicalize_name(distribution), canonicalize_name(top)
+    return bool(module) and (module in name or name in module)
 
 
 def check_archive(
@@ -108,7 +130,10 @@ def check_archive(
             path.write_bytes(data)
         results, ended = _run(source, actors, here, environ)
     tops = {name.partition("/")[0].partition(".")[0] for name in read_archive(archive).names}
-    problems, warnings = Problems(), []
+    problems, warnings = Problems(), list(here.unfit)
+    warnings += [
+        f"{name} is not installed here: what it brings is unchecked." for name in here.absent
+    ]
     for actor in actors:
         told = results.get(actor)
         if told is None:
@@ -120,20 +145,29 @@ def check_archive(
             continue
         missing = str(told["missing"])
         top = missing.partition(".")[0]
-        if told["kind"] == "import" and top and here.absent and top not in tops:
-            warnings.append(
-                f"{actor} is unchecked: it imports {missing}, and of its external distributions "
-                f"{', '.join(here.absent)} is not installed here."
-            )
+        owners = [name for name in here.absent if may_bring(name, top)] if top not in tops else []
+        if told["kind"] and owners:
+            warnings.append(f"{actor} is unchecked: it imports {missing}, of {', '.join(owners)}.")
         elif told["kind"]:
             text = str(told["text"]).replace(f"{source}/", "").strip()
             problems.add(
                 f"{actor} does not work from the finished archive:\n{text}\n",
-                hint="Bundle what is missing (deps), name what hosts have (external), or mend the source.",
+                hint=_remedy(str(told["kind"]), missing),
                 code="check",
             )
     problems.check()
     return warnings
+
+
+def _remedy(kind: str, missing: str) -> str:
+    if missing:
+        return (
+            f"Add what brings {missing} to deps or sources; if it is one of external, install that here, "
+            "where it is checked."
+        )
+    if kind == "import":
+        return "Bundle what is missing (deps), name what hosts have (external), or mend the source."
+    return "Mend the source."
 
 
 def _run(
@@ -150,22 +184,26 @@ def _run(
         "result": str(result),
     }
     job.write_text(json.dumps(told), encoding="utf-8")
-    try:
-        done = subprocess.run(
+    told_here = source.parent / "told"
+    # Files, not pipes: a process that an import leaves running would hold a pipe open.
+    with told_here.open("wb") as stream:
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", probe.__file__, str(job)],
             cwd=source.parent,
             env=without_keys(environ),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT,
-            check=False,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        last = (done.stderr or done.stdout).strip()[-2000:]
-        ended = f"Its import ended the process with {done.returncode}. {last}"
-    except subprocess.TimeoutExpired:
-        ended = f"Its import took more than {LIMIT} s."
+        try:
+            code = process.wait(LIMIT)
+            last = told_here.read_bytes().decode(errors="replace").strip()[-2000:]
+            ended = f"Its import ended the process with {code}. {last}"
+        except subprocess.TimeoutExpired:
+            ended = f"Its import took more than {LIMIT} s."
+        finally:
+            _end(process)
     results = {}
     if result.is_file():
         for line in result.read_text(encoding="utf-8").splitlines():
@@ -173,3 +211,13 @@ def _run(
             if "actor" in one:
                 results[one["actor"]] = one
     return results, ended
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the probe and everything that the imports started in its session."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):  # it left nothing
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from director.settings.tli import Tli
 from director.tls.archive import Member
@@ -77,24 +77,24 @@ def check_actors(
     file: str,
     problems: Problems,
     *,
-    tops: Sequence[str] = (),
+    complete: bool = True,
 ) -> None:
     """Each class that the TLI names has to be in a module of the source.
 
     Args:
         members: by name.
         file: the TLI, for messages.
-        tops: top-level names that cannot be judged, since what brings them is missing.
+        complete: False where members are missing for another reason, so that only those that are there are judged.
     """
     for actor in tli.actors:
         module, _, class_name = actor.class_name.rpartition(".")
         path = module.replace(".", "/")
-        if module.partition(".")[0] in tops:
-            continue
         found = members.get(f"{path}.py") or members.get(f"{path}/__init__.py")
         where = f"{file}: {actor.class_name}"
         if found is None:
-            if not any(name.startswith(f"{path}.") for name in members):  # a compiled module
+            if complete and not any(
+                name.startswith(f"{path}.") for name in members
+            ):  # a compiled module
                 text = f"{where}: no member {path}.py is selected."
                 problems.add(text, hint=_TLI_HINT, code="actors")
             continue

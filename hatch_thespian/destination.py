@@ -7,6 +7,7 @@ its bytes.
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from director.errors import DirectorError
 from director.files import sync_directory
+from director.tls.archive import read_parts
+from director.tls.container import open_envelope
 from director.tls.naming import split_file_name
 
 
@@ -45,7 +48,35 @@ def publish_file(url: str, name: str, data: bytes) -> bool:
         ) from None
 
 
+def check_whole(name: str, data: bytes) -> None:
+    """Whether a file is a whole .tls: its envelope, and each byte of its archive. Who signed it is the hosts' business.
+
+    Args:
+        name: the file's, for the message.
+        data: its bytes.
+
+    Raises:
+        DirectorError: what is wrong with it.
+    """
+    try:
+        envelope = open_envelope(data)
+        for _ in read_parts(envelope.body, envelope.end_record).iter_data():
+            pass
+    except DirectorError as problem:
+        raise DirectorError(
+            f"{name} was not published, since it is damaged: {problem.message}",
+            hint="Build it again.",
+            code=problem.code,
+        ) from None
+
+
 def _to_directory(folder: Path, name: str, data: bytes) -> bool:
+    if not folder.is_dir():
+        raise DirectorError(
+            f"{name} was not published: there is no directory {folder}.",
+            hint=f"Make it: mkdir -p {shlex.quote(str(folder))}",
+            code="publish",
+        )
     target = folder / name
     handle, part = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     try:

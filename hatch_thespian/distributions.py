@@ -223,6 +223,22 @@ def apply_native(
     return dist
 
 
+def idle_policies(native: Mapping[str, str], bundled: Bundle, place: str) -> list[str]:
+    """Sentences about names with a policy that are not bundled.
+
+    Args:
+        native: policy by key, ``*`` for all others.
+        bundled: what comes along.
+        place: what stands before the name, for messages.
+    """
+    known = {"*", *(dist.key for dist in bundled.distributions)}
+    return [
+        f"{place}{name}: no distribution of this name is bundled."
+        for name in sorted(native)
+        if name not in known
+    ]
+
+
 def bundle(
     dists: Iterable[Dist],
     why: Mapping[str, tuple[str, ...]],

@@ -24,7 +24,7 @@ from director.tls.container import FMT1, FMT2
 from director.tls.keys import RSA
 from director.tls.naming import check_group
 from director.tls.version import check_version
-from hatch_thespian.distributions import Bundle
+from hatch_thespian.distributions import Bundle, idle_policies
 from hatch_thespian.installed import collect, read_names
 from hatch_thespian.package import Package, check, finish, read_tli, source_date_epoch, version_of
 from hatch_thespian.parts import Parts
@@ -125,16 +125,19 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
             for name in expand(word, request.directory, root, cwd, environ):
                 why.setdefault(name, word)
     members = []
+    matched = len(problems.found)
     for name in sorted(why):
         with problems.kept():
             members.append(Member(name, read_source(root, name)))
+    whole = len(problems.found) == matched
     tli, tli_data, tli_name = Tli(), None, ""
     with problems.kept():
         tli, tli_data, tli_name = _tli(request, root, cwd, environ)
-    sound = not problems
     bundle = Bundle()
+    found = len(problems.found)
     with problems.kept():
-        bundle = _bundle(request, root, cwd, environ, steps)
+        bundle = _bundle(request, root, cwd, environ, steps, problems)
+    whole = whole and len(problems.found) == found
     policies = read_policies(request.options.get("native", "refuse"))
     version = request.options.get("version") or "none"
     parts = Parts(
@@ -150,7 +153,7 @@ def gather(request: Request, cwd: Path, environ: Mapping[str, str], steps: Steps
         native=policies.get("*", "refuse"),
         place="gensrc",
     )
-    check(parts, problems, steps, complete=sound)
+    check(parts, problems, steps, complete=whole)
     return parts
 
 
@@ -171,6 +174,8 @@ def generate(
             f"fmt:{request.options['fmt']} cannot be signed with {request.key}, a {key.public.algorithm} key.",
             hint="RSA keys sign format 1, Ed25519 and ECDSA P-256 keys format 2.",
         )
+    policies = read_policies(request.options.get("native", "refuse"))
+    warnings += idle_policies(policies, parts.bundle, "native:")
     if parts.tli_data is None:
         warnings.append(
             f"There is no {root / request.group}.tli and no tli: was given; the group starts no actor."
@@ -245,13 +250,19 @@ def _tli(
 
 
 def _bundle(
-    request: Request, root: Path, cwd: Path, environ: Mapping[str, str], steps: Steps
+    request: Request,
+    root: Path,
+    cwd: Path,
+    environ: Mapping[str, str],
+    steps: Steps,
+    problems: Problems,
 ) -> Bundle:
-    names = {
-        option: read_names(_file(request.options[option], root, cwd, environ), f"{option}:")
-        for option in ("deps", "external")
-        if request.options.get(option)
-    }
+    names = {}
+    for option in ("deps", "external"):
+        if request.options.get(option):
+            path = _file(request.options[option], root, cwd, environ)
+            with problems.kept():
+                names[option] = read_names(path, f"{option}:", problems)
     if not names:
         return Bundle()
     policies = read_policies(request.options.get("native", "refuse"))

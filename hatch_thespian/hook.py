@@ -12,12 +12,13 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from director.errors import DirectorError
-from hatch_thespian.package import Package, Project, make_package
-from hatch_thespian.problems import Problems
+from director.tls.naming import file_name
+from hatch_thespian.package import Package, Project, look, make_package, version_of
+from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.progress import Steps
 from hatch_thespian.signing import HOW, signing_key
-from hatch_thespian.sources import refuse_private_keys
-from hatch_thespian.table import Table, read_tables
+from hatch_thespian.sources import is_key_file, refuse_private_keys
+from hatch_thespian.table import TABLE, Table, TableError, read_tables
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,30 @@ class Voice:
     detail: Callable[[str], None]
     info: Callable[[str], None]
     warning: Callable[[str], None]
+
+
+def tables_of(
+    told: Mapping[str, Any], project: Project, *, name: str, output: Path, path: str = TABLE
+) -> tuple[Table, ...]:
+    """The checked tables; where one does not read, its files are looked at all the same.
+
+    Args:
+        told: the table as TOML gives it.
+        project: whose it is. name: the project's name.
+        output: where the build puts its results.
+        path: where the table stands, for messages.
+
+    Raises:
+        SeveralProblems: what is wrong with the tables, and with the files of those that read far enough.
+    """
+    try:
+        return read_tables(told, project_name=name, path=path)
+    except TableError as wrong:
+        problems = Problems()
+        problems.found.append(wrong)
+        for table in wrong.tables:
+            look(table, project, problems, output=output)
+        raise SeveralProblems(problems.found) from None
 
 
 def make(
@@ -51,6 +76,35 @@ def make(
     Raises:
         DirectorError: what is wrong, in all groups.
     """
+    try:
+        packages = _make(tables, project, environ, voice, output=output, must=must)
+    except DirectorError:
+        _tell_of_old(tables, project, voice, output)
+        raise
+    if not packages:
+        _tell_of_old(tables, project, voice, output)
+    return packages
+
+
+def _tell_of_old(tables: Sequence[Table], project: Project, voice: Voice, output: Path) -> None:
+    """Where nothing was made, a file of the same name is not what was built now; it stays."""
+    for table in tables:
+        if table.version == "date":
+            continue  # another name each time
+        path = output / file_name(table.group, version_of(table.version, project.version, None))
+        if path.is_file():
+            voice.warning(f"thespian: {path} is of an earlier build, and was left as it is.")
+
+
+def _make(
+    tables: Sequence[Table],
+    project: Project,
+    environ: Mapping[str, str],
+    voice: Voice,
+    *,
+    output: Path,
+    must: bool,
+) -> list[Package]:
     key = signing_key(environ, project.root, warn=lambda line: voice.warning(f"thespian: {line}"))
     names = ", ".join(table.group for table in tables)
     if key is None:
@@ -90,8 +144,9 @@ def make_with_hatch(
     Raises:
         DirectorError: what is wrong.
     """
-    tables = read_tables(told, project_name=metadata.core.raw_name)
     project = Project(Path(root), metadata.version, metadata.core.requires_python)
+    name = metadata.core.raw_name
+    tables = tables_of(told, project, name=name, output=Path(directory))
     voice = Voice(app.display_debug, app.display_info, app.display_warning)
     return make(tables, project, os.environ, voice, output=Path(directory), must=must)
 
@@ -102,7 +157,7 @@ def hooks_only(environ: Mapping[str, str], arguments: Sequence[str]) -> bool:
 
 
 class ThespianBuildHook(BuildHookInterface):
-    """Runs with the wheel; sdist and editable builds are left alone."""
+    """Runs with the wheel; an editable build is left alone, and an sdist but for a warning of private keys."""
 
     PLUGIN_NAME = "thespian"
 
@@ -112,6 +167,8 @@ class ThespianBuildHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make the sources, before the wheel, so that a mistake leaves neither."""
+        if self.target_name == "sdist":
+            self._warn_of_keys()
         if self.target_name != "wheel" or version != "standard":
             return
         try:
@@ -124,6 +181,16 @@ class ThespianBuildHook(BuildHookInterface):
             self.app.abort(f"thespian: {problem.filename}: {problem.strerror}.")
         if hooks_only(os.environ, sys.argv):
             self.finalize(version, build_data, "")
+
+    def _warn_of_keys(self) -> None:
+        """Tell each private key file that the sdist will hold: who publishes it gives the key away."""
+        builder = self.build_config.builder
+        for file in builder.recurse_included_files():
+            if is_key_file(Path(file.path)):
+                self.app.display_warning(
+                    f"thespian: the sdist will hold the private key {file.distribution_path}. "
+                    "Move it out of the project, or exclude it in [tool.hatch.build.targets.sdist]."
+                )
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Place the files, once the wheel is there."""

@@ -34,13 +34,15 @@ from hatch_thespian.distributions import (
 from hatch_thespian.problems import Problems
 
 
-def read_names(path: Path, option: str) -> list[str]:
+def read_names(path: Path, option: str, problems: Problems) -> list[str]:
     """The names of a ``deps:`` or ``external:`` file, one a line; ``#`` begins a comment.
 
+    Args:
+        problems: told each line that is more than a name; versions are the business of what installs.
+
     Raises:
-        SeveralProblems: each line that is more than a name; versions are the business of what installs.
+        BuildError: the file does not read.
     """
-    problems = Problems()
     names = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -64,7 +66,6 @@ def read_names(path: Path, option: str) -> list[str]:
             )
             continue
         names.append(text)
-    problems.check()
     return names
 
 

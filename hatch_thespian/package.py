@@ -9,7 +9,7 @@ import codecs
 import importlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from director.tls.naming import file_name
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
 from hatch_thespian.checks import check_sources
-from hatch_thespian.distributions import Bundle
+from hatch_thespian.distributions import Bundle, idle_policies
 from hatch_thespian.literal import literal
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
@@ -90,14 +90,43 @@ def make_package(
     steps = steps or Steps()
     problems = Problems()
     epoch = source_date_epoch(environ)
-    selected, bundle, tli, tli_data = Selected(project.root, ()), Bundle(), Tli(), None
-    with problems.kept():
-        selected = select(table, project.root, skip=[output])
-    with problems.kept():
-        tli, tli_data = _tli(table, project.root)
-    sound = not problems
+    parts, selected = _own_parts(table, project, epoch, problems, output)
+    bundle = Bundle()
     with problems.kept():
         bundle = _bundle(table, project.root, environ, steps)
+    parts = replace(parts, bundle=bundle)
+    complete = selected.whole and bool(bundle.distributions or not table.deps)
+    check(parts, problems, steps, complete=complete)
+    warnings = [*selected.idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
+    if parts.tli_data is None and (project.root / f"{table.group}.tli").is_file():
+        warnings.append(
+            f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
+            "the group starts no actor."
+        )
+    return finish(parts, key, environ, steps=steps, warnings=warnings)
+
+
+def look(table: Table, project: Project, problems: Problems, *, output: Path) -> None:
+    """Tell what is wrong with a table's files; its dependencies are not resolved.
+
+    Args:
+        table: it may lack what did not read.
+        project, output: as for `make_package`.
+        problems: told.
+    """
+    parts, selected = _own_parts(table, project, None, problems, output)
+    check_sources(parts.own, problems)
+    check_parts(parts, problems, complete=selected.whole and not table.deps)
+
+
+def _own_parts(
+    table: Table, project: Project, epoch: int | None, problems: Problems, output: Path
+) -> tuple[Parts, Selected]:
+    """The parts without their dependencies, and the selection that they were made of."""
+    tli, tli_data = Tli(), None
+    selected = select(table, project.root, problems, skip=[output])
+    with problems.kept():
+        tli, tli_data = _tli(table, project.root)
     parts = Parts(
         group=table.group,
         version=version_of(table.version, project.version, epoch),
@@ -107,20 +136,11 @@ def make_package(
         tli=tli,
         tli_data=tli_data,
         tli_name=table.tli or f"{table.path}.tli",
-        bundle=bundle,
         native=table.native.get("*", "refuse"),
         place=table.path,
         expires=table.expires,
     )
-    complete = sound and bool(bundle.distributions or not table.deps)
-    check(parts, problems, steps, complete=complete)
-    warnings = []
-    if tli_data is None and (project.root / f"{table.group}.tli").is_file():
-        warnings.append(
-            f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
-            "the group starts no actor."
-        )
-    return finish(parts, key, environ, steps=steps, warnings=warnings)
+    return parts, selected
 
 
 def check(parts: Parts, problems: Problems, steps: Steps, *, complete: bool) -> None:
@@ -226,9 +246,10 @@ def read_tli(path: Path, *, name: str, place: str) -> tuple[Tli, bytes]:
     except OSError as problem:
         hint = ""
         if (path.parent / "PKG-INFO").is_file():
-            hint = (
-                "This is an unpacked sdist: see that [tool.hatch.build.targets.sdist] includes it."
-            )
+            includes = "[tool.hatch.build.targets.sdist]"
+            if place.startswith("tool.setuptools"):
+                includes = "MANIFEST.in"
+            hint = f"This is an unpacked sdist: see that {includes} includes it."
         raise BuildError(f"{place}: {path}: {problem.strerror}.", hint=hint, code="tli") from None
     except UnicodeDecodeError:
         raise BuildError(f"{place}: {path} is not UTF-8 text.", code="tli") from None

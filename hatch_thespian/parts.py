@@ -19,6 +19,8 @@ from hatch_thespian.checks import check_actors
 from hatch_thespian.distributions import PURE, Bundle, is_native
 from hatch_thespian.problems import Problems
 
+_SOURCES = "the sources"
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -83,8 +85,9 @@ def check_parts(parts: Parts, problems: Problems, *, complete: bool = True) -> N
     """
     _check_native(parts, problems)
     _check_names(parts, problems)
-    if complete:
-        check_actors(parts.tli, {one.name: one for one in parts.members}, parts.tli_name, problems)
+    _check_modules(parts, problems)
+    members = {one.name: one for one in parts.members}
+    check_actors(parts.tli, members, parts.tli_name, problems, complete=complete)
 
 
 def _check_native(parts: Parts, problems: Problems) -> None:
@@ -104,7 +107,7 @@ def _check_names(parts: Parts, problems: Problems) -> None:
     mine = {member.name for member in parts.own}
     for name in sorted(name for name, count in names.items() if count > 1):
         whose = [one.name for one in parts.bundle.distributions if name in _names(one.members)]
-        brought = " and ".join([*(["the sources"] if name in mine else []), *whose])
+        brought = " and ".join([*([_SOURCES] if name in mine else []), *whose])
         problems.add(
             f"{name} is brought twice, by {brought}.",
             hint="Exclude it from the sources, or leave one distribution out.",
@@ -129,6 +132,41 @@ def _check_names(parts: Parts, problems: Problems) -> None:
         if name.casefold().startswith("tls-inf/"):
             problems.add(
                 f"{name}: TLS-INF is this format's own.", hint="Rename it.", code="reserved-name"
+            )
+
+
+def _check_modules(parts: Parts, problems: Problems) -> None:
+    """A module beside a package of its name: Python finds one of them only.
+
+    Where one distribution brings both, its authors know what they do.
+    """
+    whose = {
+        member.name: f"{dist.name} {dist.version}"
+        for dist in parts.bundle.distributions
+        for member in dist.members
+    }
+    whose |= dict.fromkeys(_names(parts.own), _SOURCES)
+    modules = sorted(name for name in whose if name.endswith(".py"))
+    packages: dict[str, str] = {}
+    loose: dict[str, dict[str, str]] = {}  # without __init__.py: a module hides all of it
+    for name in modules:
+        folder, _, base = name.rpartition("/")
+        if base == "__init__.py":
+            packages[folder] = name
+        elif folder:
+            loose.setdefault(folder.partition("/")[0], {}).setdefault(whose[name], name)
+    for module in modules:
+        stem = module.removesuffix(".py")
+        others = [name for owner, name in loose.get(stem, {}).items() if owner != whose[module]]
+        package = packages.get(stem)
+        if package and (whose[module] == _SOURCES or whose[module] != whose[package]):
+            others = [package]
+        for other in others[:1]:
+            problems.add(
+                f"{stem.replace('/', '.')} is there twice: {module}, of {whose[module]}, and {other}, "
+                f"of {whose[other]}. Python finds one of them only.",
+                hint="Rename or exclude one of them.",
+                code="collision",
             )
 
 

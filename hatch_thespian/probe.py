@@ -65,7 +65,8 @@ def look(actor: str) -> tuple[str, str, str]:
         base = importlib.import_module("thespian.actors").Actor
     except BaseException as problem:  # noqa: BLE001 - SystemExit and its like are told, too
         missing = problem.name if isinstance(problem, ModuleNotFoundError) else None
-        return "import", _own_traceback(problem), missing or ""
+        kind = "import" if isinstance(problem, ImportError) else "raise"
+        return kind, _own_traceback(problem), missing or ""
     if not (isinstance(found, type) and issubclass(found, base)):
         return "no-actor", f"{actor} is {found!r}, and no subclass of thespian.actors.Actor.", ""
     return "", "", ""

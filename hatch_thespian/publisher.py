@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 from hatch.publish.plugin.interface import PublisherInterface
 
 from director.errors import DirectorError
-from hatch_thespian.destination import publish_file
+from hatch_thespian.destination import check_whole, publish_file
+
+#: Options that hatch itself gives every publisher.
+_HATCHS = frozenset({"no_prompt", "initialize_auth"})
 
 
 class ThespianPublisher(PublisherInterface):
@@ -21,6 +25,12 @@ class ThespianPublisher(PublisherInterface):
 
     def publish(self, artifacts: list[Any], options: dict[str, Any]) -> None:
         """Publish each .tls file among the artifacts; all that cannot be are told."""
+        for name in sorted(set(options) - _HATCHS - {"url"}):
+            near = difflib.get_close_matches(name, ["url"], n=1, cutoff=0.5)
+            self.app.abort(
+                f"thespian: there is no option {name}; "
+                + (f"did you mean {near[0]}?" if near else "the only one is url.")
+            )
         url = options.get("url") or self.project_config.get("url") or self.plugin_config.get("url")
         if not isinstance(url, str) or not url:
             self.app.abort(
@@ -33,7 +43,12 @@ class ThespianPublisher(PublisherInterface):
         failed = False
         for path in files:
             try:
-                new = publish_file(url, path.name, path.read_bytes())
+                data = path.read_bytes()
+                check_whole(path.name, data)
+                new = publish_file(url, path.name, data)
+            except OSError as problem:
+                self.app.display_error(f"thespian: {path}: {problem.strerror}.")
+                failed = True
             except DirectorError as problem:
                 self.app.display_error(f"thespian: {problem}")
                 failed = True

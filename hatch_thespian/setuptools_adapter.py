@@ -2,7 +2,8 @@
 
 setuptools asks `finalize` of every project that is built where this package is installed. One without the table is
 left alone and pays nothing: what makes sources is imported when one is made. The wheel's command makes the sources
-before the wheel and places them when it is there.
+before the wheel and places them when it is there. The sdist's takes along what the table names: frontends make the
+wheel from the sdist, and setuptools itself takes no TLI.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ def finalize(dist: Any) -> None:
     if told is None:
         return
     from setuptools.command.bdist_wheel import bdist_wheel
+    from setuptools.command.sdist import sdist
 
-    base = dist.cmdclass.get("bdist_wheel", bdist_wheel)
-    if not getattr(base, "makes_tls", False):
-        dist.cmdclass["bdist_wheel"] = _command(base, told)
+    for name, plain, command in (("bdist_wheel", bdist_wheel, _wheel), ("sdist", sdist, _sdist)):
+        base = dist.cmdclass.get(name, plain)
+        if not getattr(base, "makes_tls", False):
+            dist.cmdclass[name] = command(base, told)
 
 
 def _table(root: Path) -> dict[str, Any] | None:
@@ -42,7 +45,7 @@ def _table(root: Path) -> dict[str, Any] | None:
     return told if isinstance(told, dict) else None
 
 
-def _command(base: Any, told: dict[str, Any]) -> Any:
+def _wheel(base: Any, told: dict[str, Any]) -> Any:
     class TlsWheel(base):
         """bdist_wheel, and the sources beside the wheel."""
 
@@ -51,17 +54,16 @@ def _command(base: Any, told: dict[str, Any]) -> Any:
         def run(self) -> None:
             """Make the sources, the wheel, and place the sources, in this order."""
             from director.errors import DirectorError
-            from hatch_thespian.hook import Voice, make
+            from hatch_thespian.hook import Voice, make, tables_of
             from hatch_thespian.package import Project
-            from hatch_thespian.table import read_tables
 
             dist = self.distribution
             root = Path(dist.src_root or os.curdir).absolute()
             output = _output(Path(self.dist_dir))
             voice = Voice(lambda line: None, _tell, _tell)
             try:
-                tables = read_tables(told, project_name=dist.get_name(), path=TABLE)
                 project = Project(root, dist.get_version(), str(dist.python_requires or ""))
+                tables = tables_of(told, project, name=dist.get_name(), output=output, path=TABLE)
                 packages = make(tables, project, os.environ, voice, output=output, must=False)
             except DirectorError as problem:
                 raise SystemExit(f"thespian: {problem}") from None
@@ -71,6 +73,54 @@ def _command(base: Any, told: dict[str, Any]) -> Any:
                     _tell(f"thespian: wrote {path}")
 
     return TlsWheel
+
+
+def _sdist(base: Any, told: dict[str, Any]) -> Any:
+    class TlsSdist(base):
+        """sdist, with the files that the table names."""
+
+        makes_tls = True
+
+        def make_distribution(self) -> None:
+            """Add the files to those that setuptools found."""
+            dist = self.distribution
+            root = Path(dist.src_root or os.curdir).absolute()
+            found = needed(told, dist.get_name(), root, Path(self.dist_dir))
+            self.filelist.extend(found)
+            self.filelist.sort()
+            self.filelist.remove_duplicates()
+            super().make_distribution()
+
+    return TlsSdist
+
+
+def needed(told: dict[str, Any], name: str, root: Path, output: Path) -> list[str]:
+    """The files of the project that its table names: selected sources and TLIs, relative to the project.
+
+    What is wrong with them is told where the wheel is built.
+
+    Args:
+        told: the table as TOML gives it.
+        name: the project's name.
+        root: the project.
+        output: where the build puts its results.
+    """
+    from hatch_thespian.problems import Problems
+    from hatch_thespian.sources import select, sources_directory
+    from hatch_thespian.table import TableError, read_tables
+
+    try:
+        tables = read_tables(told, project_name=name, path=TABLE)
+    except TableError:
+        return []
+    found = set()
+    for table in tables:
+        directory = sources_directory(table, root)
+        for member in select(table, root, Problems(), skip=[output]).members:
+            found.add(str((directory / member.name).relative_to(root)))
+        if table.tli is not None and (root / table.tli).is_file():
+            found.add(table.tli)
+    return sorted(found)
 
 
 def _output(directory: Path) -> Path:

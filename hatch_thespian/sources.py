@@ -21,15 +21,25 @@ from hatch_thespian.table import Table
 
 #: Never shipped, whatever the patterns say: made anew on the host, for its own Python.
 _BYTE_CODE = (".pyc", ".pyo")
+#: Examples of what the walk leaves out itself.
+_NEVER = ("x.pyc", "x.pyo", "__pycache__/x", ".venv/x", ".git/x", "venv/x", "dist/x", "build/x")
+#: Bytes; an RSA key of 16,384 bits has some 13,000 as PEM.
+_LARGEST_KEY = 16 << 10
 
 
 @dataclass(frozen=True)
 class Selected:
-    """The members of a source, sorted by name, the directory that their names begin in, and what selected each."""
+    """The members of a source, sorted by name, the directory that their names begin in, and what selected each.
+
+    ``whole`` is False where a selected file could not be taken, so that missing members are no news. ``idle`` are
+    sentences about patterns of ``exclude`` that keep nothing out.
+    """
 
     directory: Path
     members: tuple[Member, ...]
     why: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
+    idle: tuple[str, ...] = ()
 
 
 def sources_directory(table: Table, root: Path) -> Path:
@@ -39,25 +49,23 @@ def sources_directory(table: Table, root: Path) -> Path:
     return root / "src" if (root / "src").is_dir() else root
 
 
-def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
+def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path] = ()) -> Selected:
     """Choose and read the files.
 
     Args:
         table: the checked table.
         root: the project.
+        problems: told everything that is wrong, with the TOML path or the file; what can be taken is taken.
         skip: directories that are never looked into (the build's output).
-
-    Raises:
-        SeveralProblems: everything that is wrong, with the TOML path or the file.
     """
     directory = sources_directory(table, root)
     if not directory.is_dir():
-        raise BuildError(
-            f"{table.path}.sources-dir: there is no directory {directory}.", code="sources"
-        )
+        text = f"{table.path}.sources-dir: there is no directory {directory}."
+        problems.add(text, code="sources")
+        return Selected(directory, (), whole=False)
     linked = dict(_walk(directory, {path.resolve() for path in skip}))
     names = sorted(linked)
-    problems = Problems()
+    before = len(problems.found)
     why: dict[str, str] = {}
     for number, pattern in enumerate(table.sources):
         place = f"{table.path}.sources[{number}]"
@@ -71,17 +79,26 @@ def select(table: Table, root: Path, *, skip: Sequence[Path] = ()) -> Selected:
     wanted = GitIgnoreSpec.from_lines(table.sources)
     unwanted = GitIgnoreSpec.from_lines(table.exclude)
     members = []
+    taken = len(problems.found)
     for name in names:
         if wanted.match_file(name) and not unwanted.match_file(name):
             with problems.kept():
                 members.append(Member(name, read_source(directory, name, linked=linked[name])))
-    if not members and not problems:
+    whole = len(problems.found) == taken
+    if not members and len(problems.found) == before:
         problems.add(
             f"{table.path}.exclude: it leaves no file of those that sources selects.",
             code="sources",
         )
-    problems.check()
-    return Selected(directory, tuple(members), why)
+    return Selected(directory, tuple(members), why, whole, tuple(_idle(table, names)))
+
+
+def _idle(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """What is never shipped anyway may well be excluded: it is not told."""
+    for number, pattern in enumerate(table.exclude):
+        spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
+        if not any(spec.match_file(name) for name in (*names, *_NEVER)):
+            yield f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
 
 
 def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
@@ -93,14 +110,44 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
     Raises:
         SeveralProblems: each file that holds one.
     """
+    problems = Problems()
+    select(table, root, problems, skip=[output])
+    keys = [one for one in problems.found if one.code == "private-key"]
+    if keys:
+        raise SeveralProblems(keys)
+
+
+def _printable(path: Path) -> str:
+    """A path that any stream can take: bytes that are no UTF-8 as ``\\xNN``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_key_file(path: Path) -> bool:
+    """Whether a file is a private key, and not merely some text about one."""
     try:
-        select(table, root, skip=[output])
-    except SeveralProblems as several:
-        keys = [one for one in several.problems if one.code == "private-key"]
-        if keys:
-            raise SeveralProblems(keys) from None
-    except BuildError:
-        pass  # there is no such directory here
+        if not path.is_file() or path.stat().st_size >= _LARGEST_KEY:
+            return False
+        data = path.read_bytes()
+    except OSError:
+        return False  # whoever needs the file tells it
+    pem = data.lstrip().startswith(b"-----BEGIN ") and contains_private_key(data)
+    return pem or _is_der_key(data)
+
+
+def _is_der_key(data: bytes) -> bool:
+    """Whether the bytes are a private key in DER form (PKCS#1, PKCS#8, SEC 1)."""
+    if not data.startswith(b"\x30") or len(data) >= _LARGEST_KEY:  # a SEQUENCE, or text with 0
+        return False
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    try:
+        load_der_private_key(data, password=None)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    except TypeError:  # it is encrypted
+        return True
+    return True
 
 
 def _walk(directory: Path, skip: set[Path]) -> Iterator[tuple[str, bool]]:
@@ -143,7 +190,9 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
     wrong = check_member_name(name)
     if wrong:
         raise BuildError(
-            f"{path}: its name {wrong}.", hint="Rename it or exclude it.", code="member-name"
+            f"{_printable(path)}: its name {wrong}.",
+            hint="Rename it or exclude it.",
+            code="member-name",
         )
     try:
         mode = path.lstat().st_mode
@@ -164,7 +213,7 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
         raise BuildError(
             f"{path}: {problem.strerror}.", hint="Mend or exclude it.", code="sources"
         ) from None
-    if contains_private_key(data):
+    if contains_private_key(data) or _is_der_key(data):
         raise BuildError(
             f"{path}: it holds a private key, which must never be shipped.",
             hint="Move it out of the sources, or exclude it.",

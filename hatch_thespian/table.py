@@ -47,13 +47,15 @@ class TableError(BuildError):
 
     Args:
         problems: a sentence each, led by the TOML path.
+        tables: those that read far enough that their files can be looked at.
     """
 
     code = "table"
     exit_status = 8
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], tables: Sequence[Table] = ()) -> None:
         self.problems = tuple(problems)
+        self.tables = tuple(tables)
         super().__init__("\n".join(self.problems))
 
 
@@ -124,13 +126,14 @@ def read_tables(
             tables.append(one)
         except TableError as problem:
             reader.problems += problem.problems
+            tables += problem.tables
     folded: dict[str, str] = {}
     for name in groups:
         other = folded.setdefault(name.casefold(), name)
         if other != name:
             reader.wrong(f"groups.{name}", f"it differs from {other} only by case")
     if reader.problems:
-        raise TableError(reader.problems)
+        raise TableError(reader.problems, tables)
     return tuple(tables)
 
 
@@ -164,7 +167,9 @@ def read_table(told: Mapping[str, Any], *, project_name: str, path: str = TABLE)
         path=path,
     )
     if reader.problems:
-        raise TableError(reader.problems)
+        files = (f"{path}.sources", f"{path}.exclude")
+        known = not any(one.startswith(files) for one in reader.problems)
+        raise TableError(reader.problems, [table] if known else [])
     return table
 
 
@@ -259,6 +264,9 @@ class _Reader:
                     Requirement(text)
             except InvalidRequirement as problem:
                 reason = str(problem).partition("\n")[0]
+                if paths and "/" in text and "@" not in text:
+                    near = PurePosixPath(text)
+                    reason = f'write a project\'s path behind its name, as in "{near.name or "name"} @ {near}"'
                 self.wrong(place, f"{text!r} is no requirement (PEP 508): {reason}")
                 continue
             good.append(text)
@@ -276,15 +284,16 @@ class _Reader:
                 self.wrong(place, f"it has to be one of {', '.join(POLICIES)}, not {policy!r}")
         return {name if name == "*" else canonicalize_name(name): told[name] for name in told}
 
-    def definition(self) -> Mapping[str, Any]:
+    def definition(self) -> Mapping[str, Any] | None:
         value: dict[str, Any] = self.told["tli"]
+        before = len(self.problems)
         try:
             tli_from_definition(value)
         except SettingsError as problem:
             self.problems.append(str(problem).replace("definition", f"{self.path}.tli", 1))
         for place, kind in _not_python(value, f"{self.path}.tli"):
             self.problems.append(f"{place}: a {kind} cannot stand in a TLI")
-        return value
+        return value if len(self.problems) == before else None
 
     def moment(self, key: str) -> str | None:
         """A date-time of TOML, or the same as text; without an offset it is UTC, a date alone is its midnight."""

@@ -29,6 +29,8 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _UTF8 = 0x800
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: What Python makes of a file name's bytes that are no UTF-8 (PEP 383); ZIP has no place for it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class Entry:
 
 
 def check_member_name(name: str) -> str | None:
-    """What is wrong with a member's name, or None (zip-slip, Windows names, control characters)."""
+    """What is wrong with a member's name, or None (zip-slip, Windows names, control characters, no UTF-8)."""
     if not name or len(name) > 512:
         return "is empty or longer than 512 characters"
     if _CONTROL.search(name):
         return "has a control character"
+    if _SURROGATE.search(name):
+        return "is not UTF-8"
     if "\\" in name or ":" in name or name.startswith("/"):
         return "is absolute, names a drive or has a backslash"
     if any(part in {"", ".", ".."} for part in name.split("/")):

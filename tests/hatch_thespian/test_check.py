@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from director.tls.archive import Member, write_archive
-from hatch_thespian.check import check_archive, present
+from hatch_thespian.check import check_archive, may_bring, present
 from hatch_thespian.problems import SeveralProblems
 from tests.wheels import make_wheel, unpack
 
@@ -96,6 +96,38 @@ def test_a_thread_that_goes_on_does_not_hold_the_build() -> None:
     assert check({"app.py": GOOD + thread}) == [] and time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize(("end", "fails"), [("", False), ("while True: pass\n", True)])
+def test_a_process_that_an_import_starts_neither_holds_the_build_nor_stays(
+    end: str, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatch_thespian.check.LIMIT", 3 if fails else 20)
+    note = tmp_path / "pid"
+    child = (
+        "import pathlib, subprocess\nbusy = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(note)!r}).write_text(str(busy.pid))\n"
+    )
+    started = time.monotonic()
+    if fails:
+        assert "took more than 3 s" in failure({"app.py": GOOD + child + end})
+    else:
+        assert check({"app.py": GOOD + child + end}) == []
+    assert time.monotonic() - started < 15
+    pid = int(note.read_text())
+    until = time.monotonic() + 10
+    while running(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not running(pid)
+
+
+def running(pid: int) -> bool:
+    """Whether it runs; one that has ended may wait a while for who inherited it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 def test_an_import_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hatch_thespian.check.LIMIT", 1)
     assert "took more than 1 s" in failure({"app.py": GOOD + "while True: pass\n"})
@@ -125,10 +157,49 @@ def test_an_external_distribution_that_is_installed_here_can_be_imported_with_wh
 
 def test_an_external_distribution_that_is_not_installed_here_is_reported_as_unchecked() -> None:
     source = {"app.py": GOOD + "import not_here.at_all\n"}
-    (warning,) = check(source, external=("thespian", "not-here"))
-    assert "unchecked" in warning and "not-here" in warning
+    absent, actor = check(source, external=("thespian", "not-here"))
+    assert "not-here is not installed here" in absent and "unchecked" in absent
+    assert "app.Main is unchecked: it imports not_here, of not-here" in actor
+    (absent,) = check({"app.py": GOOD}, external=("thespian", "not-here"))
+    assert "unchecked" in absent
     mine = {"app.py": GOOD + "import app_lib.gone\n", "app_lib/__init__.py": ""}
     assert "app_lib.gone" in failure(mine, external=("thespian", "not-here"))
+
+
+def test_an_absent_external_excuses_no_module_that_it_cannot_bring() -> None:
+    text = failure(
+        {"app.py": GOOD + "import nonesuch\n", "two.py": GOOD + "import not_here\n"},
+        *("app.Main", "two.Main"),
+        external=("thespian", "not-here>=2"),
+    )
+    assert "No module named 'nonesuch'" in text and "No module named 'not_here'" not in text
+    assert "Add what brings nonesuch to deps" in text and "install that here" in text
+
+
+@pytest.mark.parametrize(
+    ("distribution", "top", "may"),
+    [
+        ("PyYAML", "yaml", True),
+        ("python-dateutil", "dateutil", True),
+        ("zope.interface", "zope", True),
+        ("Not.Here", "not_here", True),
+        ("numpy", "nonesuch", False),
+        ("numpy", "", False),
+    ],
+)
+def test_which_distribution_may_bring_a_module(distribution: str, top: str, may: bool) -> None:
+    assert may_bring(distribution, top) is may
+
+
+def test_an_external_distribution_of_another_version_is_warned_of() -> None:
+    source = {"app.py": GOOD + "import hypothesis\n"}
+    (warning,) = check(source, external=("thespian", "hypothesis<2"))
+    assert "hypothesis<2 is expected on hosts" in warning
+
+
+def test_the_remedy_fits_what_is_wrong() -> None:
+    assert "deps" not in failure({"app.py": f"1/0\n{GOOD}"})
+    assert "Bundle what is missing" in failure({"app.py": f"from json import nothing\n{GOOD}"})
 
 
 def test_what_is_present_is_read_from_the_installed_files(

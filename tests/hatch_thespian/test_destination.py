@@ -11,7 +11,10 @@ import fsspec
 import pytest
 
 from director.errors import DirectorError
-from hatch_thespian.destination import publish_file
+from director.tls.archive import Member, write_archive
+from director.tls.container import seal
+from director.tls.keys import SigningKey
+from hatch_thespian.destination import check_whole, publish_file
 
 
 @pytest.fixture(params=["path", "file", "memory"])
@@ -80,7 +83,7 @@ def test_of_many_at_once_exactly_one_wins(tmp_path: Path) -> None:
 def test_what_cannot_be_reached_is_told_without_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DirectorError, match="No such file"):
+    with pytest.raises(DirectorError, match=r"no directory .*none.*mkdir -p .*none"):
         publish_file(str(tmp_path / "none"), "app-1.0.tls", b"")
     with pytest.raises(DirectorError) as caught:
         publish_file("nonsense://me:secret@host/x", "app-1.0.tls", b"")
@@ -97,3 +100,19 @@ def test_what_cannot_be_reached_is_told_without_a_password(
     monkeypatch.setattr("builtins.__import__", without)
     with pytest.raises(DirectorError, match=r"hatch-thespian\[publish\]"):
         publish_file("memory://x", "app-1.0.tls", b"")
+
+
+def test_only_a_whole_file_is_published(key: SigningKey) -> None:
+    good = seal(write_archive([Member("a.py", b"X = 1\n" * 99)]), key)
+    check_whole("app-1.0.tls", good)
+    place = good.index(b"a.py") + 8
+    for bad in (
+        b"",
+        b"other",
+        good[:-9],
+        good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :],
+    ):
+        with pytest.raises(
+            DirectorError, match=r"app-1\.0\.tls was not published, since it is damaged"
+        ):
+            check_whole("app-1.0.tls", bad)

@@ -29,6 +29,12 @@ def test_each_table_of_the_guide_reads(block: str) -> None:
     assert table.read_tables(told, project_name="farm")
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/building.md", "example_project/README.md"])
+def test_no_page_makes_a_key_within_a_project(page: str) -> None:
+    told = re.findall(r"director keygen (\S+)", (DOCS.parent / page).read_text(encoding="utf-8"))
+    assert told and all(name.startswith('"$HOME/keys/') for name in told)
+
+
 def test_the_guide_tells_every_key_of_the_table_and_no_other() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \|", GUIDE, flags=re.MULTILINE)
     assert tuple(told) == (

@@ -14,7 +14,7 @@ from director.tls.keys import SigningKey, generate_ed25519
 from hatch_thespian.distributions import Bundle
 from hatch_thespian.gensrc import expand, gather, generate, read_arguments, read_policies
 from hatch_thespian.installed import collect, read_names
-from hatch_thespian.problems import SeveralProblems
+from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.progress import Steps
 from tests.wheels import make_wheel, unpack, write_files
 
@@ -262,16 +262,16 @@ def test_native_and_external_are_heard(site: Path) -> None:
 def test_a_version_in_the_file_is_an_error_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "deps.txt"
     file.write_text("tabulate\n\n# a comment\njsonschema==2.5.1\nJinja2 >= 3 # x\n?\n")
-    with pytest.raises(SeveralProblems) as caught:
-        read_names(file, "deps:")
-    text = str(caught.value)
+    problems = Problems()
+    assert read_names(file, "deps:", problems) == ["tabulate"]
+    text = "\n".join(str(one) for one in problems.found)
     assert (
         ":4: 'jsonschema==2.5.1' says more" in text and ":5: " in text and ":6: '?' is not" in text
     )
     file.write_text("\ufefftabulate\r\nJinja2[i18n]\r\n", encoding="utf-8")
-    assert read_names(file, "deps:") == ["tabulate", "Jinja2[i18n]"]
+    assert read_names(file, "deps:", Problems()) == ["tabulate", "Jinja2[i18n]"]
     with pytest.raises(BuildError, match="No such file"):
-        read_names(tmp_path / "none.txt", "deps:")
+        read_names(tmp_path / "none.txt", "deps:", Problems())
 
 
 # ---- all of it -----------------------------------------------------------------------------------
@@ -307,10 +307,11 @@ def test_gensrc_makes_what_the_hook_would_and_takes_the_groups_own_tli(
 def test_without_a_tli_and_without_a_version_it_says_so(tree: Path, key: SigningKey) -> None:
     (tree / "app.tli").unlink()
     (tree / "key.pem").write_bytes(key.private_pem(None))
-    request = read_arguments(["app", "key.pem", str(tree), "pkg/*.py"])
+    request = read_arguments(["app", "key.pem", str(tree), "native:gone=strip", "pkg/*.py"])
     parts = gather(request, Path("/"), {}, Steps())
     package = generate(request, parts, Path("/"), {}, Steps())
-    assert package.name == "app.tls" and "starts no actor" in package.warnings[0]
+    assert package.name == "app.tls" and "starts no actor" in package.warnings[1]
+    assert package.warnings[0] == "native:gone: no distribution of this name is bundled."
 
 
 @pytest.mark.parametrize(
@@ -340,3 +341,35 @@ def test_every_mistake_is_told_at_once(tree: Path, site: Path) -> None:
 def test_usage_errors_are_usage_errors() -> None:
     with pytest.raises(UsageError):
         read_arguments([])
+
+
+def test_a_file_name_that_is_not_utf_8_is_told(tree: Path) -> None:
+    (tree / "pkg" / os.fsdecode(b"caf\xe9.py")).write_text("")
+    with pytest.raises(SeveralProblems, match=r"caf\\xe9\.py: its name is not UTF-8"):
+        gather(read_arguments(["app", "k", ".", "pkg/*.py"]), tree, {}, Steps())
+
+
+def test_everything_that_is_wrong_is_told_in_one_go(tree: Path) -> None:
+    write_files(
+        tree,
+        {
+            "deps.txt": "tabulate==1\nnot-here-at-all\nnor-this\n",
+            "ext.txt": "???\n",
+            "pkg/bad.py": "def f(:",
+            "app.tli": "{'Actors': {'pkg.main.Gone': {}}}",
+        },
+    )
+    words = ["app", "k", ".", "deps:deps.txt", "external:ext.txt", "pkg/*.py", "none/*.py"]
+    with pytest.raises(SeveralProblems) as caught:
+        gather(read_arguments(words), tree, {}, Steps())
+    assert sorted(caught.value.codes) == [
+        "actors",
+        "deps",
+        "deps",
+        "deps",
+        "deps",
+        "sources",
+        "syntax",
+    ]
+    text = str(caught.value)
+    assert "not-here-at-all is not installed" in text and "nor-this is not installed" in text

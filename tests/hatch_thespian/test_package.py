@@ -165,6 +165,25 @@ def test_mistakes_in_sources_and_tli_are_told_at_once(project: Path, key: Signin
     assert "app.tli:1:16: the key 'AutoUnlod' is not known here" in str(caught.value)
 
 
+def test_everything_that_is_wrong_with_the_sources_is_told_in_one_go(
+    project: Path, key: SigningKey
+) -> None:
+    more: dict[str, str | bytes] = {
+        "app/bad.py": "def f(:\n",
+        "app/MAIN.py": "",
+        "app/main/__init__.py": "",
+        "json.py": "",
+        "app/oops.py": key.private_pem(None),
+        "app.tli": "{'Actors': {'app.main.Gone': {}, 'app.bad.Main': {}}}",
+    }
+    write_files(project, more)
+    with pytest.raises(SeveralProblems) as caught:
+        build(project, key, table(sources=("app/**/*.py", "json.py", "none/*.py")))
+    assert sorted(caught.value.codes) == [
+        *("actors", "case", "collision", "private-key", "reserved-name", "sources", "syntax")
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -200,8 +219,10 @@ def test_a_missing_tli_is_told_and_in_an_unpacked_sdist_with_the_remedy(
     with pytest.raises(BuildError, match=r"tli: .*No such file"):
         build(project, key)
     (project / "PKG-INFO").write_text("")
-    with pytest.raises(BuildError, match="unpacked sdist"):
+    with pytest.raises(BuildError, match=r"unpacked sdist: see that \[tool\.hatch"):
         build(project, key)
+    with pytest.raises(BuildError, match=r"unpacked sdist: see that MANIFEST\.in"):
+        build(project, key, table(path="tool.setuptools-thespian"))
 
 
 def test_a_tli_that_the_table_does_not_name_is_warned_of(project: Path, key: SigningKey) -> None:
@@ -280,3 +301,13 @@ def test_an_end_is_signed_and_hosts_refuse_the_file_from_then_on(
     assert (on(2099), on(2100)) == ("valid", "expired")
     with pytest.raises(BuildError, match="expired"):
         build(project, key, table(expires="2020-01-01T00:00:00Z"))
+
+
+def test_settings_that_do_nothing_are_warned_of(project: Path, key: SigningKey) -> None:
+    write_files(project, {"app/test_main.py": ""})
+    exclude = ("**/test_*.py", "*.pyc", "__pycache__/", "tset_*")
+    chosen = table(exclude=exclude, native={"*": "strip", "markupsafe": "strip"})
+    assert build(project, key, chosen).warnings == (
+        "tool.hatch.build.hooks.thespian.exclude[3]: 'tset_*' matches no file.",
+        "tool.hatch.build.hooks.thespian.native.markupsafe: no distribution of this name is bundled.",
+    )

@@ -32,6 +32,16 @@ def codes(
     return [one.code for one in problems.found]
 
 
+def test_a_module_beside_a_package_of_its_name_is_told_with_both() -> None:
+    problems = Problems()
+    dist = Dist("Tab", "2", "MIT", "tab-2.dist-info", (), (Member("tab/__init__.py", b""),))
+    own = (Member("tab.py", b""),)
+    parts = Parts("app", "1", "", own, bundle=bundle([dist], {"tab": ("deps",)}))
+    check_parts(parts, problems)
+    (told,) = problems.found
+    assert "tab.py, of the sources" in str(told) and "tab/__init__.py, of Tab 2" in str(told)
+
+
 @pytest.mark.parametrize(
     ("sources", "brought", "expected"),
     [
@@ -43,6 +53,14 @@ def codes(
         ({"App.py": "", "app.py": ""}, None, ["case"]),
         ({"caf\u00e9.py": "", "cafe\u0301.py": ""}, None, ["case"]),
         ({"Lib/a.py": ""}, {"lib/A.py": ""}, ["case"]),
+        ({"lib.py": ""}, {"lib/__init__.py": ""}, ["collision"]),
+        ({"lib/__init__.py": ""}, {"lib.py": ""}, ["collision"]),
+        ({"lib.py": ""}, {"lib/part.py": ""}, ["collision"]),
+        ({"app/x.py": "", "app/x/__init__.py": ""}, None, ["collision"]),
+        ({"app.py": "", "app/herd.csv": ""}, {"lib.py": "", "lib/herd.csv": ""}, []),
+        ({"app/x.py": "", "x/__init__.py": ""}, None, []),
+        ({"app.py": "", "app/script.py": ""}, None, []),
+        ({"app.py": ""}, {"lib.py": "", "lib/__init__.py": ""}, []),
         ({"json.py": ""}, None, ["reserved-name"]),
         ({"app.py": ""}, {"thespian/x.py": ""}, ["reserved-name"]),
         ({"director.so": ""}, None, ["native", "reserved-name"]),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from director.errors import BuildError
-from director.tls.keys import SigningKey
-from hatch_thespian.problems import SeveralProblems
-from hatch_thespian.sources import refuse_private_keys, select
+from director.tls.keys import SigningKey, generate_key, generate_p256
+from hatch_thespian.problems import Problems, SeveralProblems
+from hatch_thespian.sources import is_key_file, refuse_private_keys, select
 from hatch_thespian.table import Table
 from tests.wheels import write_files
 
@@ -31,7 +38,10 @@ TREE: dict[str, str | bytes] = {
 
 def names(root: Path, *sources: str, exclude: tuple[str, ...] = (), **more: str) -> list[str]:
     table = Table("app", sources, exclude, **more)  # type: ignore[arg-type]
-    return [one.name for one in select(table, root, skip=[root / "dist"]).members]
+    problems = Problems()
+    found = select(table, root, problems, skip=[root / "dist"])
+    problems.check()
+    return [one.name for one in found.members]
 
 
 @pytest.fixture
@@ -54,6 +64,14 @@ def test_patterns_are_gits(
     tree: Path, sources: tuple[str, ...], exclude: tuple[str, ...], expected: list[str]
 ) -> None:
     assert names(tree, *sources, exclude=exclude) == expected
+
+
+def test_a_file_name_that_is_not_utf_8_is_told_with_the_name(tree: Path) -> None:
+    (tree / "app" / os.fsdecode(b"caf\xe9.py")).write_text("")
+    with pytest.raises(SeveralProblems, match=r"app/caf\\xe9\.py: its name is not UTF-8") as caught:
+        names(tree, "app/")
+    assert caught.value.codes == ("member-name",)
+    str(caught.value).encode()
 
 
 def test_byte_code_environments_hidden_directories_and_the_output_are_never_shipped(
@@ -127,3 +145,23 @@ def test_without_a_signing_key_only_a_private_key_stops_the_build(
     (tree / "app/secret.pem").write_bytes(key.private_pem(b"even encrypted"))
     with pytest.raises(BuildError, match="private key"):
         refuse_private_keys(table, tree, output=tree / "dist")
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+@pytest.mark.parametrize("generate", [lambda: generate_key(2048), generate_p256])
+def test_a_private_key_in_der_form_is_refused(
+    tree: Path, form: PrivateFormat, generate: Callable[[], SigningKey]
+) -> None:
+    private = load_pem_private_key(generate().private_pem(None), None)
+    data = private.private_bytes(Encoding.DER, form, NoEncryption())
+    (tree / "app" / "data" / "key.bin").write_bytes(data)
+    with pytest.raises(SeveralProblems, match=r"key\.bin: it holds a private key") as caught:
+        names(tree, "app/")
+    assert caught.value.codes == ("private-key",)
+    assert is_key_file(tree / "app" / "data" / "key.bin")
+
+
+def test_what_only_begins_as_a_der_key_is_taken(tree: Path) -> None:
+    files: dict[str, str | bytes] = {"app/data/a": "0, 1, 2\n", "app/data/b": b"\x30\x82\x01\x00x"}
+    write_files(tree, files)
+    assert {"app/data/a", "app/data/b"} < set(names(tree, "app/"))

@@ -24,6 +24,23 @@ def mistakes(toml: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
+def test_a_table_whose_files_are_known_can_be_looked_at_all_the_same() -> None:
+    wrong: dict[str, Any] = {"sources": ["a"], "vesion": "1", "tli": {"Actors": 3}}
+    with pytest.raises(TableError) as caught:
+        read_table(wrong, project_name="x")
+    (table,) = caught.value.tables
+    assert table.sources == ("a",) and table.inline_tli is None
+    more: list[dict[str, Any]] = [
+        {"sources": ["a", 3]},
+        {"sources": ["a"], "exclude": 3},
+        {"sources": []},
+    ]
+    for broken in more:
+        with pytest.raises(TableError) as caught:
+            read_table(broken, project_name="x")
+        assert caught.value.tables == ()
+
+
 def test_a_table_with_sources_alone_gets_its_group_from_the_project() -> None:
     table = read('sources = ["app/**/*.py"]')
     assert table.group == "my_app_2"
@@ -247,3 +264,10 @@ def test_a_source_may_expire_at_a_date_or_moment(told: str, meant: str) -> None:
 def test_what_is_no_moment_is_no_end(told: str) -> None:
     (mistake,) = mistakes(f'sources = ["a"]\nexpires = {told}')
     assert ".expires: " in mistake and "2027-06-30" in mistake
+
+
+@pytest.mark.parametrize("path", ["libs/near", "./libs/near/", "../near"])
+def test_a_bare_path_of_a_project_in_deps_is_told_with_the_remedy(path: str) -> None:
+    with pytest.raises(TableError, match=r'deps\[0\].*as in "near @ ') as caught:
+        read_table({"sources": ["a"], "deps": [path]}, project_name="x")
+    assert len(caught.value.problems) == 1

@@ -159,6 +159,19 @@ def test_without_a_key_the_wheel_is_built_and_a_warning_says_what_was_not(
     assert "no signing key is set, so no .tls was made" in told and "director keygen" in told
 
 
+def test_a_file_of_an_earlier_build_is_told_where_none_was_made_and_stays(builder: Builder) -> None:
+    first = builder.run(*PLAIN, "--wheel")
+    assert first.returncode == 0 and "earlier build" not in first.stdout + first.stderr
+    old = (builder.dist / "farm-1.0.tls").read_bytes()
+    words = "farm-1.0.tls is of an earlier build"
+    keyless = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
+    assert keyless.returncode == 0 and words in keyless.stdout + keyless.stderr
+    write_files(builder.project, {"farm/bad.py": "def f(:"})
+    failed = builder.run(*PLAIN, "--wheel")
+    assert failed.returncode != 0 and words in failed.stdout + failed.stderr
+    assert (builder.dist / "farm-1.0.tls").read_bytes() == old
+
+
 def test_pip_installs_a_checkout_without_a_key(builder: Builder, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation"]
     target = tmp_path / "target"
@@ -196,12 +209,15 @@ def test_a_private_key_among_the_sources_stops_the_build_even_without_a_signing_
 
 def test_mistakes_in_the_table_are_told_in_one_go_without_our_traceback(builder: Builder) -> None:
     toml = builder.project / "pyproject.toml"
-    toml.write_text(toml.read_text() + 'vesion = "date"\nexclude = [3]\n')
+    toml.write_text(toml.read_text() + 'vesion = "date"\nexternal = [3]\n')
+    write_files(builder.project, {"farm/bad.py": "def f(:"})
+    (builder.project / "farm.tli").write_text("{'Actors': {'farm.cow.Gone': {}}}")
     done = builder.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel")
     told = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in told
     path = "tool.hatch.build.hooks.thespian"
-    assert f"{path}.vesion" in told and f"{path}.exclude[0]" in told
+    assert f"{path}.vesion" in told and f"{path}.external[0]" in told
+    assert "farm/bad.py:1:7" in told and "defines no Gone" in told
     assert builder.made() == []
 
 
@@ -217,6 +233,23 @@ def test_sdist_and_editable_are_left_alone(builder: Builder, tmp_path: Path) -> 
     target = tmp_path / "target"
     builder.build(*command, "--target", str(target), "--editable", ".", environ=broken)
     assert builder.made() == []
+
+
+def test_an_sdist_that_takes_a_private_key_is_warned_of(builder: Builder) -> None:
+    pem = builder.key.private_pem(None)
+    write_files(
+        builder.project,
+        {"sourcekey.pem": pem, "keys/ours.pem": pem, "farm/about.py": b"X = " + repr(pem).encode()},
+    )
+    done = builder.run(*PLAIN, "--sdist", environ=builder.no_key)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0 and builder.made() == [ALL[1]]
+    assert told.count("will hold the private key") == 2
+    assert "private key sourcekey.pem" in told and "private key keys/ours.pem" in told
+    toml = builder.project / "pyproject.toml"
+    toml.write_text(toml.read_text() + '[tool.hatch.build.targets.sdist]\nexclude = ["*.pem"]\n')
+    done = builder.run(*PLAIN, "--sdist", environ=builder.no_key)
+    assert "private key" not in done.stdout + done.stderr
 
 
 def test_a_dependency_that_no_wheel_provides_is_told_in_pips_words(builder: Builder) -> None:
@@ -449,9 +482,12 @@ def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host:
     builder.build(*HATCHLING, "-t", "tls")
     by_hatch = (builder.dist / "farm-1.0.tls").read_bytes()
     shutil.rmtree(builder.dist)
-    write_files(
-        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
-    )
+    toml = SETUPTOOLS.replace('"farm/**/*.py"]', '"farm/**/*.py", "farm/herd.csv"]')
+    write_files(builder.project, {"pyproject.toml": toml, "farm/herd.csv": "Bessie\n"})
+    assert builder.build(*PLAIN) == ALL, "the wheel from the sdist, which has the TLI and the data"
+    (builder.project / "farm/herd.csv").unlink()
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS})
+    shutil.rmtree(builder.dist)
     assert builder.build(*PLAIN) == ALL
     assert (builder.dist / "farm-1.0.tls").read_bytes() == by_hatch
     path = host.control.install(builder.dist / "farm-1.0.tls")
@@ -459,9 +495,7 @@ def test_a_setuptools_project_gets_the_same_and_it_loads(builder: Builder, host:
 
 
 def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: Builder) -> None:
-    write_files(
-        builder.project, {"pyproject.toml": SETUPTOOLS, "MANIFEST.in": "include farm.tli\n"}
-    )
+    write_files(builder.project, {"pyproject.toml": SETUPTOOLS})
     done = builder.run(*PLAIN, "--wheel", environ=builder.no_key)
     assert done.returncode == 0 and builder.made() == [ALL[0]]
     assert "no signing key is set" in done.stdout + done.stderr
@@ -493,12 +527,23 @@ def test_hatch_publish_puts_the_tls_where_it_is_told_and_never_over_another(
     assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
     again = builder.run(*command, "dist/farm-1.0.tls")
     assert again.returncode == 0 and "was there already" in again.stdout + again.stderr
-    (builder.dist / "farm-1.0.tls").write_bytes(b"other")
+    write_files(builder.project, {"farm/__init__.py": "NEW = 1\n"})
+    builder.build(*HATCHLING, "-t", "wheel")
+    other = (builder.dist / "farm-1.0.tls").read_bytes()
     toml = builder.project / "pyproject.toml"
     toml.write_text(toml.read_text() + f'\n[tool.hatch.publish.thespian]\nurl = "{place}"\n')
     refused = builder.run(*HATCH, "publish", "-p", "thespian")
     assert refused.returncode == 1 and "with other bytes" in refused.stdout + refused.stderr
-    assert (place / "farm-1.0.tls").read_bytes() != b"other"
+    assert (place / "farm-1.0.tls").read_bytes() != other
+    (builder.dist / "farm-1.0.tls").rename(builder.dist / "farm-1.1.tls")
+    (builder.dist / "farm-1.1.tls").write_bytes(other[:-9])
+    damaged = builder.run(*command, "dist/farm-1.1.tls")
+    assert damaged.returncode == 1 and "it is damaged" in damaged.stdout + damaged.stderr
+    missing = builder.run(*command, "dist/farm-1.2.tls")
+    assert missing.returncode == 1 and "Traceback" not in missing.stdout + missing.stderr
+    wrong = builder.run(*HATCH, "publish", "-p", "thespian", "-o", f"ulr={place}")
+    assert wrong.returncode == 1 and "did you mean url" in wrong.stdout + wrong.stderr
+    assert [path.name for path in place.iterdir()] == ["farm-1.0.tls"]
 
 
 def test_a_host_says_at_load_which_external_distribution_it_lacks(

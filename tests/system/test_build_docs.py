@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import venv
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_the_guides_commands_work_one_after_the_other(tmp_path: Path) -> None:
     demo.plugin_wheel(tmp_path / "wheels")
     environ = demo.build_environment(tmp_path, tmp_path / "wheels")
     environ |= {"PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"}
+    environ |= {"HOME": str(tmp_path / "home")}
     environ |= {"THESPIAN_DIRECTOR_DIR": str(hosts), "PYTHONPATH": str(tmp_path / "site")}
     del environ["THESPIAN_SIGNING_KEY_FILE"]
     guide = (DOCS / "building.md").read_text(encoding="utf-8")
@@ -71,6 +73,8 @@ def test_the_guides_commands_work_one_after_the_other(tmp_path: Path) -> None:
     told = [run(block, project, environ) for block in blocks]
     assert (project / "dist/farm-1.0.tls").is_file() and (hosts / "farm.tli").is_file()
     assert [path.name for path in hosts.glob("farm-2*.tls")]
+    with tarfile.open(project / "dist/farm-1.0.tar.gz") as sdist:
+        assert not [name for name in sdist.getnames() if name.endswith((".pem", ".key"))]
     assert "scales.py  (scales 1.0, asked for by deps)" in told[1]
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ def test_the_shortest_path_for_a_project_of_ones_own(newcomer: Newcomer) -> None
     newcomer.folder = project
     newcomer.type(build)
     assert (project / "dist" / "myapp-1.0.tls").is_file()
+    with tarfile.open(project / "dist" / "myapp-1.0.tar.gz") as sdist:
+        assert not [name for name in sdist.getnames() if name.endswith((".pem", ".key"))]
     # The one thing that is not in the README: a machine that tests may have a system at the default port.
     (newcomer.home / "director").mkdir()
     (newcomer.home / "director" / "adminport.cfg").write_text(str(free_port()))

@@ -38,7 +38,7 @@ def test_the_same_members_give_the_same_bytes_and_the_date_is_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/a", "a/../b", "./a", "a//b", "a\\b", "c:a", "a\nb", "a/", "x" * 513]
+    "name", ["", "/a", "a/../b", "./a", "a//b", "a\\b", "c:a", "a\nb", "a/", "x" * 513, "\udce9"]
 )
 def test_names_that_no_host_would_accept_are_not_written(name: str) -> None:
     with pytest.raises(DirectorError) as caught:
