@@ -294,6 +294,9 @@ class Thespians:
         self.system = ActorSystem("multiprocTCPBase", {"Admin Port": free_port()}, logDefs=logs)
         authority = self.system.createActor("accept_all.AcceptAll")
         assert self.system.ask(authority, "stand", LIMIT) == "standing"
+        # Its registration is on its way to the Admin; an actor that the Admin made since then comes after it.
+        other = self.system.createActor("accept_all.Unrelated")
+        assert self.system.ask(other, "pid", LIMIT)
         return self.system
 
     def source(self, members: dict[str, bytes], version: str) -> Path:
