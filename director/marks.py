@@ -154,7 +154,9 @@ class Marks:
             return MarkBook.from_bytes(self.path.read_bytes())
         except FileNotFoundError:
             return MarkBook()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        except (
+            *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        ) as problem:
             told = problem.strerror if isinstance(problem, OSError) else problem
             raise DirectorError(
                 f"{self.path} does not read ({told}), so nothing new is accepted.",

@@ -194,7 +194,7 @@ class SystemProcesses:
             try:
                 process.wait(START_LIMIT)
             except subprocess.TimeoutExpired:
-                self._kill_session(process.pid)
+                _kill_start(result)
                 process.wait()
                 return {"ok": False, "error": f"no answer within {START_LIMIT:.0f} s"}
             told: dict[str, Any]
@@ -204,7 +204,7 @@ class SystemProcesses:
                 error = f"the starting process ended with {process.returncode}"
                 told = {"ok": False, "error": error}
             if not told["ok"]:
-                self._kill_session(process.pid)
+                _kill_start(result)
             return told
 
     def _kill_session(self, session: int) -> None:
@@ -216,6 +216,31 @@ class SystemProcesses:
             for pid in left:  # again and again: one may have forked meanwhile
                 _kill(pid, signal.SIGKILL)
             time.sleep(0.02)
+
+
+def _kill_start(result: Path) -> None:
+    """Kill every process of a start that failed: an Admin of it has a session of its own, but the same command line.
+
+    Args:
+        result: the file of this very start, which no other process was told of.
+    """
+    deadline = time.monotonic() + 5
+    while (left := _told_of(result)) and time.monotonic() < deadline:
+        for pid in left:  # again and again: one may have forked meanwhile
+            _kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _told_of(result: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if os.fsencode(result) in told:
+            found.append(int(entry.name))
+    return found
 
 
 def session_members(session: int) -> list[int]:

@@ -174,3 +174,12 @@ def test_what_roots_commands_write_belongs_to_the_owner_of_the_directory(
     }
     for path in (*written, shop.directory / ".state"):
         assert path.stat().st_uid == 12345, path
+
+
+def test_marks_nested_too_deep_are_told_and_end_in_no_traceback(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    (shop.directory / ".state").mkdir(exist_ok=True)
+    (shop.directory / ".state" / "marks.json").write_text("[" * 100_000)
+    done = install(shop, tmp_path, "app-2.0.tls", shop.good())
+    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr

@@ -63,11 +63,11 @@ def test_its_time_is_that_of_source_date_epoch_or_none_of_its_own() -> None:
             {
                 "GITHUB_SHA": "0a1b2c3d",
                 "GITHUB_SERVER_URL": "https://github.example",
-                "GITHUB_REPOSITORY": "me/farm",
+                "GITHUB_REPOSITORY": "me/barn",
                 "GITHUB_RUN_ID": "7",
             },
             "0a1b2c3d",
-            "https://github.example/me/farm/actions/runs/7",
+            "https://github.example/me/barn/actions/runs/7",
         ),
         (
             {"CI_COMMIT_SHA": "deadbeef", "CI_PIPELINE_URL": "https://user:token@ci.example/7"},

@@ -106,7 +106,7 @@ def test_the_pipelines_steps_build_verify_and_publish_and_a_wrong_key_publishes_
     assert len(steps) == 4
     told = {"THESPIAN_DIRECTOR_DIR": "deploy", "THESPIAN_PUBLISH_URL": str(published)}
     told |= {"GITHUB_SHA": "c0ffee00", "GITHUB_SERVER_URL": "https://ci.example"}
-    told |= {"GITHUB_REPOSITORY": "me/farm", "GITHUB_RUN_ID": "7"}
+    told |= {"GITHUB_REPOSITORY": "me/barn", "GITHUB_RUN_ID": "7"}
     for name in told:
         assert name.startswith("GITHUB_") or f"{name}: " in page
     secret = {"THESPIAN_SIGNING_KEY": key.private_pem(None).decode()}
@@ -121,7 +121,7 @@ def test_the_pipelines_steps_build_verify_and_publish_and_a_wrong_key_publishes_
     )
     manifest = json.loads(text)
     assert manifest["commit"] == "c0ffee00"
-    assert manifest["pipeline"] == "https://ci.example/me/farm/actions/runs/7"
+    assert manifest["pipeline"] == "https://ci.example/me/barn/actions/runs/7"
     assert manifest["created"] is not None
 
     stale = {"THESPIAN_SIGNING_KEY": generate_key(2048).private_pem(None).decode()}

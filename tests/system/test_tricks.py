@@ -97,6 +97,15 @@ def test_a_system_whose_record_cannot_be_written_is_ended_again(
     assert not [one for one in _sessions(host.control.state) if session_members(one)]
 
 
+def test_logging_that_is_refused_leaves_no_process_and_a_free_port(host: Host) -> None:
+    (host.directory / "thesplog.cfg").write_text("{'version': 7}")
+    done = director(host, "start")
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert not _sessions(host.control.state)
+    (host.directory / "thesplog.cfg").unlink()
+    assert director(host, "start").returncode == 0
+
+
 def _sessions(state: Path) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
