@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -329,11 +330,30 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is free now, for TCP and UDP, and stays free: the kernel gives none of its kind to connections.
+
+    A port that the kernel picks (``bind(("", 0))``) may go to any actor's own listener, or to a client's connection,
+    before an Admin takes it; so the ports below those are asked.
+    """
+    try:
+        given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        lowest = int(given[0])
+    except (OSError, ValueError, IndexError):
+        lowest = 32768
+    ports = range(10_000, lowest) if lowest > 12_000 else range(1_024, 65_535)
+    for port in random.sample(ports, len(ports)):
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            try:
+                stream.bind(("", port))
+                datagrams.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise DirectorError(
+        "No free port was found.",
+        hint=f"Close something that listens between {ports.start} and {ports.stop - 1}.",
+        code="no-port",
+    )
 
 
 def _client_main() -> None:
