@@ -42,7 +42,7 @@ FLOORS = [
 #: Entry points and the package's front door may reach any floor, but only when asked (lazily).
 FRONT_DOORS = {"director", "director.__main__"}
 #: Commands that build: they import the build side, and only within a function, when they are asked for.
-MAY_BUILD = {"director.control"}
+MAY_BUILD = {"director.control.files"}
 #: Used by other modules' processes before anything else may be imported: standard library only.
 STDLIB_ONLY = {
     "director.actors",

@@ -1,0 +1,177 @@
+"""The half of DirectorControl that works on files; no actor system is asked for any of it.
+
+What lives here: keys, sources and what is written down about them. What does not: the directory's own rules
+(`director.store`), trust (`director.trust`), building (`hatch_thespian`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from director.control.base import Base, valid
+from director.control.results import Generated, KeyFiles
+from director.errors import NotFound, UsageError
+from director.files import create_files
+from director.store import Available
+from director.tls.naming import split_file_name
+
+if TYPE_CHECKING:
+    from director.history import Event, Pin
+    from director.tls.verify import Verdict
+
+
+class Files(Base):
+    """Keys, .tls files, pins and the history of a director directory."""
+
+    def keygen(
+        self,
+        name: str = "sourcekey",
+        *,
+        kind: str = "rsa",
+        bits: int = 3072,
+        passphrase: str | None = None,
+    ) -> KeyFiles:
+        """Make a key pair: ``NAME.pem`` (0600) signs, ``NAME_tls.key`` goes to hosts.
+
+        The private key is encrypted where a passphrase is given, or THESPIAN_SIGNING_KEY_PASSPHRASE is set.
+
+        Args:
+            name: a path without ending.
+            kind: ``rsa`` (also for hosts that run Thespian's own director), ``ed25519`` or ``p256``.
+            bits: of an RSA modulus, 2048 or more.
+            passphrase: of the private key.
+
+        Raises:
+            DirectorError: code ``exists``; an existing file is never overwritten.
+            UsageError: there is no such kind.
+        """
+        from director.tls.keys import generate_ed25519, generate_key, generate_p256
+
+        makers = {
+            "rsa": lambda: generate_key(bits),
+            "ed25519": generate_ed25519,
+            "p256": generate_p256,
+        }
+        if kind not in makers:
+            raise UsageError(f"{kind!r} is no kind of key.", hint=f"Known are {', '.join(makers)}.")
+        private, public = Path(f"{name}.pem"), Path(f"{name}_tls.key")
+        key = makers[kind]()
+        told = passphrase or self.environ.get("THESPIAN_SIGNING_KEY_PASSPHRASE", "")
+        secret = told.encode() or None
+        create_files([(private, key.private_pem(secret), 0o600), (public, key.public_pem, 0o644)])
+        return KeyFiles(private, public, key.public.fingerprint)
+
+    def locate(self, file: str) -> Path:
+        """A .tls file by its path, or by its name in the director directory.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for path in (Path(file), self.directory / file):
+            if path.is_file():
+                return path
+        raise NotFound(
+            f"The tls file {file} does not exist, here or in {self.directory}.",
+            hint="`director avail` lists those of the director directory.",
+        )
+
+    def avail(self) -> dict[str, list[tuple[Available, str]]]:
+        """What could be loaded: for each group its files, newest first, each with its source hash."""
+        self.store.require()
+        return {
+            group: [(one, source_hash(one.path.read_bytes())) for one in files]
+            for group, files in self.store.available().items()
+        }
+
+    def inspect(self, path: Path) -> Verdict:
+        """The verdict on a file that must be valid; the question is audited.
+
+        Raises:
+            NotValidated, DamagedArchive: with the reason and what to do.
+        """
+        verdict = self.check(path, asked="tlsinfo")
+        self.trust("tlsinfo").audit(verdict, path.name)
+        return valid(path, verdict)
+
+    def require_valid(self, path: Path, data: bytes) -> Verdict:
+        """The verdict on a file that must be valid to be loaded; a refusal is audited, and so is a return.
+
+        Raises:
+            NotValidated, DamagedArchive: with the reason and what to do.
+        """
+        verdict = self.check(path, data, asked="load")
+        if verdict.valid:
+            self.trust("load").audit_return(verdict, path.name)
+        else:
+            self.trust("load").audit(verdict, path.name)
+        return valid(path, verdict)
+
+    def install(self, source: str | Path, *, replace: bool = False) -> Path:
+        """Verify a .tls file and place it in the director directory, whole or not at all.
+
+        Args:
+            source: its path.
+            replace: take other bytes of a version that was accepted before; that is recorded.
+
+        Raises:
+            NotValidated, DamagedArchive: with the reason; nothing changed.
+        """
+        self.store.require()
+        path = Path(source)
+        split_file_name(path.name)
+        data = path.read_bytes()
+        allowed = ("replace",) if replace else ()
+        # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
+        valid(path, self.trust("install").admit(data, path.name, allowed=allowed))
+        return self.store.install(path.name, data)
+
+    def gensrc(self, *arguments: str) -> Generated:
+        """Make GROUP[-VERSION].tls and GROUP.tli in the director directory (guide 2.3).
+
+        Args:
+            arguments: GROUP KEY DIR [version:V] [deps:F] [tli:F] [fmt:E] [native:M] [external:F] SRC…
+
+        Raises:
+            UsageError: the arguments do not read. BuildError: everything that is wrong with what they name.
+            KeyProblem: the key is unusable. NotFound: a directory is missing.
+        """
+        # The build side is imported when it is asked for: hosts that only run sources do without it.
+        from hatch_thespian.gensrc import gather, generate, read_arguments
+
+        request = read_arguments(arguments)
+        self.store.require()
+        steps = self._steps()
+        parts = gather(request, Path.cwd(), self.environ, steps)
+        package = generate(request, parts, Path.cwd(), self.environ, steps)
+        return Generated(tuple(package.write(self.directory)), package.warnings)
+
+    def gensrc_listing(self, *arguments: str) -> list[tuple[int, str, str]]:
+        """What gensrc would put in: size, name and reason of each member; nothing is signed or written."""
+        from hatch_thespian.gensrc import gather, read_arguments
+
+        request = read_arguments(arguments)
+        return gather(request, Path.cwd(), self.environ, self._steps()).listing()
+
+    def _steps(self) -> Any:
+        from hatch_thespian.progress import Steps
+
+        return Steps(detail=self.say, line=self.say)
+
+    def pins(self) -> dict[str, Pin]:
+        """All pins by group; works without a running system."""
+        from director.history import Pins
+
+        return Pins(self.state).read()
+
+    def history(self, group: str | None = None) -> list[Event]:
+        """What happened, oldest first, to all groups or one; works without a running system."""
+        from director.history import History
+
+        return History(self.state).read(group)
+
+
+def source_hash(data: bytes) -> str:
+    """Thespian's name of a source: the MD5 of its bytes (systemBase.loadActorSource). Trusts nothing."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,239 @@
+"""What DirectorControl has the Director do: load, refresh, unload, undo, pin.
+
+What lives here: those. What does not: which file and which TLI a load means (`director.loading`), the activation
+itself (`director.actors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from director.control.base import valid
+from director.control.files import Files, source_hash
+from director.control.results import Loaded, Refreshed
+from director.control.running import Running
+from director.errors import DirectorError, LoadFailed, NotFound, NotValidated
+from director.store import Available
+
+if TYPE_CHECKING:
+    from director.history import Pin
+
+#: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
+LOAD_LIMIT = 300.0
+#: Bytes of a source that Thespian's UDP transport carries: one datagram of 65,507, less what it adds.
+UDP_LIMIT = 64_000
+#: Codes of a load that failed for another reason than the Source Authority's refusal.
+NOT_STARTED = frozenset(
+    {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    | {"message-failed"}
+    | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
+    | {"unloaded", "unpack", "unsettled", "went-back"}
+)
+
+
+class Loads(Files, Running):
+    """Changes what is loaded."""
+
+    def load(
+        self, target: str, *, settle: float | None = None, allow_downgrade: bool = False
+    ) -> Loaded:
+        """Load a group's newest file or a named one; returns when it is active.
+
+        Args:
+            target: GROUP, GROUP.tli, GROUP-VERSION.tls or a path. Of a pinned group, the pinned file.
+            settle: wait so many seconds more, in which an actor's death goes back to the version before.
+            allow_downgrade: take a file that is new to this host although a higher version was seen; that is recorded.
+
+        Raises:
+            NotFound, NotValidated, DamagedArchive, SettingsError: nothing was loaded.
+            LoadFailed: it did not become active; what ran before still serves.
+        """
+        self.store.require()
+        leader = self.member_of()
+        if leader:
+            raise DirectorError(
+                f"This host is a member of the convention led by {leader}: load it there.",
+                hint="Members take sources when an actor needs them.",
+                code="ask-leader",
+            )
+        from director import loading
+
+        chosen = loading.choose(self.store, target, self.pins())
+        if allow_downgrade:
+            data = chosen.path.read_bytes()
+            trust = self.trust("load --allow-downgrade")
+            valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
+        return self._load(chosen, settle=settle)
+
+    def _load(
+        self, chosen: Available, *, settle: float | None = None, undo: bool = False
+    ) -> Loaded:
+        from director import loading
+
+        data = chosen.path.read_bytes()
+        verdict = self.require_valid(chosen.path, data)
+        if self.config.system_base == "multiprocUDPBase" and len(data) > UDP_LIMIT:
+            raise DirectorError(
+                f"{chosen.path} has {len(data)} bytes; multiprocUDPBase sends at most {UDP_LIMIT} in one message.",
+                hint="Use multiprocTCPBase, which has no such limit (thespbase.cfg).",
+                code="too-large-for-udp",
+            )
+        tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
+            chosen, verdict
+        )
+        if self.start():
+            self.say("the actor system was started")
+        warnings += loading.differing(tli, self.processes.environment())
+        request = {
+            "DirectorOp": "LoadSource",
+            "Source": str(chosen.path),
+            "Group": chosen.group,
+            "Definition": tli.definition(),
+            "SHA256": verdict.sha256,
+            "Wait": True,
+            "Undo": undo,
+        }
+        if settle is not None:
+            request["Settle"] = float(settle)
+        answer = self.ask(request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
+        if not answer["Success"]:
+            code = str(answer.get("Code", "load-failed"))
+            family = LoadFailed if code in NOT_STARTED else NotValidated
+            raise family(str(answer.get("Message", "the load failed")), code=code)
+        self.say(str(answer["Message"]))
+        return Loaded(
+            chosen.group,
+            chosen.path,
+            str(answer["SourceHash"]),
+            answer["Code"] != "unchanged",
+            tuple(warnings),
+        )
+
+    def refresh(self, leave: Container[str] = ()) -> list[Refreshed]:
+        """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
+
+        One bad group stops no other.
+
+        Args:
+            leave: groups that are left as they are.
+        """
+        from director import loading
+
+        self.store.require()
+        results = []
+        self.start()
+        leader = self._follows()
+        if leader:  # sources are loaded there, and come from there (guide 2.2)
+            here = [one.path.name for files in self.store.available().values() for one in files]
+            if here:
+                self.warn(
+                    f"This host is a member of the convention led by {leader}: "
+                    f"{', '.join(sorted(here))} are not loaded from here."
+                )
+            return []
+        groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
+        revoked = self.revoked()
+        pins = self.pins()
+        for group, files in self.store.available().items():
+            if not files or group in leave:
+                continue
+            try:
+                newest = loading.newest(self.store, group, pins)
+                digest = source_hash(newest.path.read_bytes())
+                if groups.get(group, {}).get("ActiveHash") == digest and digest not in revoked:
+                    loaded = Loaded(group, newest.path, digest, changed=False)
+                else:
+                    loaded = self._load(newest)
+                results.append(Refreshed(group, loaded, None))
+            except DirectorError as problem:
+                results.append(Refreshed(group, None, problem))
+            except OSError as problem:
+                error = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
+                results.append(Refreshed(group, None, error))
+        # After the loads: a newer version that is good takes over without a gap.
+        results += self._unload_revoked()
+        return results
+
+    def revoked(self) -> dict[str, str]:
+        """Loaded sources that are revoked by now: source hash → the reason."""
+        loaded = [one for told in self.loaded().values() for one in told["Loaded"]]
+        return self.trust("refresh").revoked(loaded)
+
+    def _unload_revoked(self) -> list[Refreshed]:
+        results = []
+        groups = {one: name for name, told in self.loaded().items() for one in told["Loaded"]}
+        for digest, reason in self.revoked().items():
+            group = groups[digest]
+            try:
+                self.unload(digest)
+                self.trust("refresh").audit_loaded(digest, "unloaded", "revoked", reason)
+                self.warn(f'"{group}" {digest} was unloaded, since it is revoked: {reason}.')
+            except DirectorError as problem:
+                results.append(Refreshed(group, None, problem))
+        return results
+
+    def undo(self, group: str) -> Loaded:
+        """Make the version active that was so before the present one, and pin the group to it.
+
+        Raises:
+            DirectorError: code ``nothing-to-undo``. NotFound: the file of that version is not there any more.
+        """
+        answer = self.ask({"DirectorOp": "Undo", "Group": group}, "UndoResult", LOAD_LIMIT)
+        if answer["Success"]:
+            return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
+        if answer.get("Code") != "not-loaded":
+            raise DirectorError(str(answer.get("Message")), code=str(answer.get("Code")))
+        chosen = self.store.find(str(answer["File"]))
+        loaded = self._load(chosen, undo=True)
+        self._pin(group, chosen.version)
+        return loaded
+
+    def pin(self, group: str, version: str | None = None) -> Pin:
+        """Keep a group at a version; default the active one.
+
+        Args:
+            version: as ``director avail`` or ``director list`` shows it.
+
+        Raises:
+            NotFound: there is no such group or version.
+        """
+        files = {one.version: one for one in self.store.available().get(group, [])}
+        if version is None:
+            told = self.loaded(group).get(group)
+            active = told and told["Versions"].get(told["ActiveHash"])
+            if not active:
+                raise NotFound(f"No version of {group!r} is active.", hint="Name a version.")
+            version = active["Version"]
+        elif version not in files:
+            known = ", ".join(one or "without a version" for one in files) or "none"
+            raise NotFound(
+                f"There is no version {version} of {group!r} in {self.directory}.",
+                hint=f"Versions there: {known}.",
+            )
+        return self._pin(group, version)
+
+    def _pin(self, group: str, version: str | None) -> Pin:
+        request = {"DirectorOp": "Pin", "Group": group, "Version": version}
+        self._require(self.ask(request, "Pinned"))
+        return self.pins()[group]
+
+    def unpin(self, group: str) -> None:
+        """End a pin (NotFound where there is none)."""
+        self._require(self.ask({"DirectorOp": "Unpin", "Group": group}, "Unpinned"))
+
+    def unload(self, digest: str) -> None:
+        """Unload the source with this hash; its actors have ended when this returns.
+
+        An older version that is active again thereby is audited: it was accepted before.
+        """
+        before = {told["ActiveHash"] for told in self.loaded().values()}
+        answer = self.ask(
+            {"DirectorOp": "UnloadSource", "SourceHash": digest}, "SourceUnloaded", 60.0
+        )
+        self._require(answer, "`director list` shows what is loaded.")
+        for told in self.loaded().values():
+            if told["ActiveHash"] and told["ActiveHash"] not in before:
+                note = f"after {digest} was unloaded"
+                self.trust("unload").audit_loaded(told["ActiveHash"], "valid", "active-again", note)

@@ -1,0 +1,110 @@
+"""What DirectorControl tells of the running system: status, convention, logs, findings, handles of roles.
+
+What lives here: asking for it. What does not: what a report is (`director.report`), where log lines stand
+(`director.logs`), what is looked for (`director.doctor`), how it is printed (`director.cli`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from director.control.files import Files
+from director.control.running import Running
+from director.errors import DirectorError, NotFound
+
+if TYPE_CHECKING:
+    from director.doctor import Finding
+    from director.report import Convention, Status
+    from director.roles import Role
+
+
+class Reports(Files, Running):
+    """Tells how things are; changes nothing."""
+
+    def convention(self) -> Convention:
+        """The hosts of the convention, as the leader sees them; works on members too.
+
+        Raises:
+            DirectorError: code ``leader-away``, on a member that cannot reach it.
+        """
+        from director.report import Convention, host_status
+
+        told = self.ask({"DirectorOp": "Convention"}, "Convention")
+        self._require(told)
+        return Convention(str(told["Leader"]), tuple(host_status(one) for one in told["Hosts"]))
+
+    def status(self, group: str | None = None) -> Status:
+        """How the running system is, of all groups or one."""
+        from director.report import Status, group_status
+
+        told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
+        self._require(told)
+        versions = [one for group in told["Groups"].values() for one in group["Versions"]]
+        revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
+        return Status(
+            told["Directory"],
+            told["State"],
+            self.config.admin_port,
+            self.config.system_base,
+            told["Pid"],
+            told["Protocol"],
+            told["PackageVersion"],
+            told["Started"],
+            tuple(sorted(self.processes.members())),
+            told["Blocked"],
+            tuple(group_status(name, one, revoked) for name, one in told["Groups"].items()),
+        )
+
+    def logs(self, group: str) -> list[str]:
+        """The log lines of a group's actors, past ones too, oldest first; of a system that ended likewise.
+
+        Raises:
+            NotFound: nothing was ever heard of such a group.
+        """
+        from director.logs import log_files, read_tail, select
+
+        addresses: list[str] = []
+        if self.running():
+            for one in self.status(group).groups:
+                actors = (actor for version in one.versions for actor in version.actors)
+                addresses += [actor.address for actor in actors if actor.address]
+        lines: list[str] = []
+        for path in log_files(self.config.logging):
+            lines += read_tail(path)
+        found = list(select(lines, group, addresses))
+        if not found and not self.history(group) and group not in self.store.available():
+            known = sorted({event.group for event in self.history()} | set(self.store.available()))
+            raise NotFound(
+                f"Nothing was ever loaded of a group {group!r} here.",
+                hint=f"Known are: {', '.join(known) or 'none'}.",
+            )
+        return found
+
+    def doctor(self) -> list[Finding]:
+        """What is wrong here, or might be, each with its remedy; nothing is changed or started."""
+        from director.doctor import Finding, Patient, examine
+
+        found = examine(Patient(self.store, self.environ, self.check))
+        if any(finding.code == "settings" for finding in found) or not self.running():
+            return found
+        try:
+            groups = self.status().groups
+        except DirectorError as problem:
+            return [*found, Finding("error", problem.code, problem.message, problem.hint)]
+        for group in groups:
+            if group.failure:
+                first = group.failure.text.splitlines()[0]
+                text = f"{group.name}: {group.failure.file}: {first}"
+                remedy = f"`director status {group.name}` shows all of it."
+                found.append(Finding("error", group.failure.code, text, remedy))
+            if group.loading:
+                text = f"{group.name}: the load of {group.loading} is not decided yet."
+                remedy = "Wait, then look at `director status` again."
+                found.append(Finding("warning", "pending", text, remedy))
+        return found
+
+    def role(self, role: str, group: str | None = None) -> Role | None:
+        """A handle of a role that follows it over upgrades, or None where no active version has it."""
+        from director.roles import find_role
+
+        return find_role(self.connection, role, group)
