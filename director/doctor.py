@@ -20,7 +20,7 @@ from director.cache import COMPLETE
 from director.errors import DirectorError, SettingsError
 from director.history import Pins
 from director.loading import pinned_file
-from director.settings.config import read_config
+from director.settings.config import read_trust, survey_config
 from director.settings.tli import parse_tli
 from director.store import Store
 from director.system import SystemProcesses
@@ -138,11 +138,9 @@ def _permissions(store: Store) -> Iterator[Finding]:
 
 
 def _settings(patient: Patient) -> Iterator[Finding]:
-    try:
-        config = read_config(patient.store.directory, patient.environ)
-    except SettingsError as problem:
+    config, errors = survey_config(patient.store.directory, patient.environ)
+    for problem in errors:
         yield Finding("error", problem.code, problem.message, problem.hint or "Mend the file.")
-        return
     for text in config.problems:
         yield Finding("warning", "unknown-setting", text, "Rename or remove it.")
     processes = SystemProcesses(config, patient.store.state, dict(patient.environ), lambda _: None)
@@ -181,9 +179,17 @@ def _tlis(patient: Patient) -> Iterator[Finding]:
 
 
 def _sources(patient: Patient) -> Iterator[Finding]:
+    try:
+        read_trust(patient.store.directory, patient.environ)
+    except SettingsError:
+        return  # it is a finding already, and a question now would be audited as a refusal
     for files in patient.store.available().values():
         for one in files:
-            verdict = patient.check(one.path)
+            try:
+                verdict = patient.check(one.path)
+            except DirectorError as problem:
+                yield Finding("error", problem.code, problem.message, problem.hint)
+                return
             if not verdict.valid:
                 text = f"{one.path}: {verdict.message}"
                 yield Finding("warning", verdict.code, text, "Replace or remove it.")

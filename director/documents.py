@@ -65,14 +65,17 @@ def _error(problem: DirectorError) -> Document:
     }
 
 
-def config(directory: Path, state: Path, settings: Config) -> Document:
-    """``config``."""
+def config(
+    directory: Path, state: Path, settings: Config, errors: Iterable[DirectorError]
+) -> Document:
+    """``config``; a setting that does not read has its ``problem``, and an error of its own."""
     return _document(
         "config",
         directory=str(directory),
         state=str(state),
         settings=[asdict(one) for one in settings.settings],
         problems=list(settings.problems),
+        errors=[_error(problem) for problem in errors],
     )
 
 

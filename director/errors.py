@@ -20,6 +20,8 @@ Nothing here does I/O and nothing here imports another module of this project.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DirectorError(Exception):
     """The root of all errors that this project raises on purpose.
@@ -41,7 +43,10 @@ class DirectorError(Exception):
             self.code = code
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        if not self.hint:
+            return self.message
+        stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
+        return f"{self.message}{stop} {self.hint}"
 
 
 class UsageError(DirectorError):
@@ -90,6 +95,7 @@ class SettingsError(DirectorError):
     """A settings file does not read.
 
     Args:
+        message: what is wrong; it is kept as ``what``, without the place.
         path: the file (or other name) at fault, as the user knows it.
         line, column: 1-based position in it, or 0 where there is none.
     """
@@ -107,11 +113,19 @@ class SettingsError(DirectorError):
         hint: str = "",
         code: str | None = None,
     ) -> None:
+        self.what = message
         self.path = path
         self.line = line
         self.column = column
         place = path + (f":{line}:{column}" if line else "")
         super().__init__(f"{place}: {message}" if place else message, hint=hint, code=code)
+
+    @classmethod
+    def of(cls, problems: Sequence[SettingsError]) -> SettingsError:
+        """One error that tells all of these, a line each; a single one is itself."""
+        if len(problems) == 1:
+            return problems[0]
+        return cls("\n".join(str(problem) for problem in problems))
 
 
 class KeyProblem(DirectorError):

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from director.control import DirectorControl
-from director.errors import DirectorError
+from director.errors import DirectorError, SettingsError
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
 from director.logpipe import LogPipe
 from director.notify import Notifier
@@ -117,8 +117,17 @@ class Foreground:
 
     def run(self) -> int:
         """The whole life; returns the exit status."""
+        try:
+            self.notify.status("reading settings")
+            problems = self.control.config.problems
+        except SettingsError as problem:  # nothing runs yet that could be cleaned up
+            self.tell(_ERROR, str(problem))
+            self.notify.stopping(str(problem))
+            return problem.exit_status
         with self._signals():
             try:
+                for line in problems:
+                    self.tell(_WARNING, line)
                 self._start()
                 return self._watch()
             except _Interrupted:
@@ -135,9 +144,6 @@ class Foreground:
 
     def _start(self) -> None:
         control = self.control
-        self.notify.status("reading settings")
-        for problem in control.config.problems:
-            self.tell(_WARNING, problem)
         # What a killed main process left to itself is ours; anything else at the port is not.
         known = bool(control.processes.members())
         started = control.start()

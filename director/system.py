@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from director.errors import DirectorError
+from director.errors import DirectorError, SettingsError
 from director.files import write_atomically
 from director.settings.config import Config
 
@@ -74,6 +74,7 @@ class SystemProcesses:
 
         Raises:
             DirectorError: it did not come up.
+            SettingsError: ``thesplog.cfg`` is nothing that `logging` takes; nothing runs.
         """
         if self.config.system_base not in BASES_THAT_STAY:
             raise DirectorError(
@@ -86,6 +87,12 @@ class SystemProcesses:
         (self.state / MEANT_END).unlink(missing_ok=True)
         self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
         told = self._run_host()
+        if told.get("logging"):
+            raise SettingsError(
+                f"logging refuses it: {told['logging']}",
+                path=str(self.config.directory / "thesplog.cfg"),
+                hint="See logging.config in Python's documentation.",
+            )
         if not told.get("ok"):
             raise DirectorError(
                 f"The actor system did not start: {told.get('error', 'no reason given')}.",

@@ -70,6 +70,32 @@ def start(config: Config, state: Path) -> dict[str, Any]:
     }
 
 
+def logging_problem(config: Config) -> str:
+    """What `logging` says against ``thesplog.cfg``, tried in a process that ends at once; "" where it takes it.
+
+    Thespian sets logging up in a process of its own, where a mistake is told to nobody.
+    """
+    if not (config.directory / "thesplog.cfg").is_file() or not hasattr(os, "fork"):
+        return ""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            from logging.config import dictConfig
+
+            dictConfig(config.logging)
+        except BaseException as problem:  # noqa: BLE001 - whatever the classes named there may raise
+            cause = f": {problem.__cause__}" if problem.__cause__ else ""
+            os.write(writing, f"{problem}{cause}".encode()[:4096])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        told = stream.read().decode("utf-8", "replace")
+    os.waitpid(child, 0)
+    return told
+
+
 def main(arguments: list[str]) -> int:
     """The process's whole life; 0 when the system stands."""
     directory, state, result = (Path(argument) for argument in arguments)
@@ -77,7 +103,9 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     try:
-        told = start(read_config(directory, os.environ), state)
+        config = read_config(directory, os.environ)
+        refused = logging_problem(config)
+        told = {"ok": False, "logging": refused} if refused else start(config, state)
     except Exception as problem:  # noqa: BLE001 - the caller tells the user; there is nobody else
         told = {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
     result.write_text(json.dumps(told), encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from director import __version__
-from director.cli.shared import tell
+from director.cli.shared import complain, tell
 from director.errors import DirectorError, NotFound, UsageError
 from director.text import nearest
 
@@ -182,10 +182,8 @@ def _complain(problem: DirectorError, as_json: bool) -> None:
         from director.documents import error, to_json
 
         click.echo(to_json(error(problem)))
-        return
-    tell(f"director: {problem.message}")
-    if problem.hint:
-        tell(f"  {problem.hint}")
+    else:
+        complain(problem)
 
 
 def main() -> NoReturn:

@@ -6,9 +6,10 @@ import os
 
 import click
 
-from director.cli.shared import control_of, documents, json_option, show, tell
+from director.cli.shared import complain, control_of, documents, json_option, show, tell
 from director.errors import NotFound, SettingsError
-from director.settings.config import SETTINGS, director_directory, read_config
+from director.settings.config import director_directory, survey_config
+from director.settings.files import SETTINGS
 from director.text import nearest
 
 
@@ -31,18 +32,14 @@ def show_help(command: str | None, ctx: click.Context) -> None:
 def _show_settings() -> None:
     directory = director_directory(os.environ).absolute()
     click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {directory}. Settings there, one file each:\n")
-    try:
-        settings = read_config(directory, os.environ).settings
-        present = {setting.name: setting for setting in settings}
-    except SettingsError as problem:
-        present = {}
-        click.echo(f"  settings do not read: {problem}\n")
+    settings, _ = survey_config(directory, os.environ)
+    present = {setting.name: setting for setting in settings.settings}
     for name, (meaning, default) in SETTINGS.items():
         click.echo(f"  {name + '.cfg':16} {meaning}")
-        now = ""
-        if name in present:
-            set_there = present[name].source != "default"
-            now = f"; now {present[name].value}" if set_there else "; not set"
+        found = present[name]
+        now = "; not set" if found.source == "default" else f"; now {found.value}"
+        if found.problem:
+            now = f"; does not read: {found.problem}"
         click.echo(f"  {'':16} default {default or 'none'}{now}")
 
 
@@ -58,26 +55,40 @@ def help_command(ctx: click.Context, command: str | None) -> None:
 @json_option
 @click.pass_context
 def config(ctx: click.Context, as_json: bool) -> None:
-    """Show each setting, its value and where it came from."""
+    """Show each setting, its value and where it came from.
+
+    The exit status is 8 when one does not read; the others are shown all the same.
+    """
     control = control_of(ctx)
-    settings = control.config
+    settings, errors = control.survey()
+    bad = {one.name for one in settings.settings if one.problem}
+
+    def told(name: str, value: object) -> object:
+        return "does not read" if name in bad else value
+
     lines = [
         f"   Sources location: {control.directory}",
         f"     State location: {control.state}",
-        f"        System Base: {settings.system_base}",
+        f"        System Base: {told('thespbase', settings.system_base)}",
     ]
-    if settings.old_system_base:
-        lines.append(f"    OLD System Base: {settings.old_system_base}")
-    lines.append(f"         Admin Port: {settings.admin_port}")
-    lines.append(f"  Logging directory: {settings.log_directory}")
-    if settings.convention_leader:
-        lines.append(f"  Convention Leader: {settings.convention_leader}")
-    lines.append(f" Other Capabilities: {settings.capabilities}")
+    if settings.old_system_base or "oldthespbase" in bad:
+        lines.append(f"    OLD System Base: {told('oldthespbase', settings.old_system_base)}")
+    lines.append(f"         Admin Port: {told('adminport', settings.admin_port)}")
+    lines.append(f"  Logging directory: {told('thesplogd', settings.log_directory)}")
+    if settings.convention_leader or "convleader" in bad:
+        lines.append(f"  Convention Leader: {told('convleader', settings.convention_leader)}")
+    lines.append(f" Other Capabilities: {told('othercaps', settings.capabilities)}")
     for setting in settings.settings:
-        lines.append(f"   {setting.name:18} {setting.value!r}, from {setting.source}")
-    show(as_json, lambda: documents().config(control.directory, control.state, settings), lines)
+        value = "does not read" if setting.problem else repr(setting.value)
+        lines.append(f"   {setting.name:18} {value}, from {setting.source}")
+    where = (control.directory, control.state)
+    show(as_json, lambda: documents().config(*where, settings, errors), lines)
     for problem in settings.problems:
         tell(f"director: {problem}")
+    if errors:
+        if not as_json:
+            complain(SettingsError.of(errors))
+        ctx.exit(SettingsError.exit_status)
 
 
 @click.command()

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:  # it is imported by the commands that need it: help does not
     from director.control import DirectorControl
+    from director.errors import DirectorError
 
 
 def tell(line: str) -> None:
@@ -23,6 +24,13 @@ def tell(line: str) -> None:
 def warn(line: str) -> None:
     """What an operator should know although the command goes on."""
     tell(f"director: warning: {line}")
+
+
+def complain(problem: DirectorError) -> None:
+    """What went wrong, and what to do next, for people."""
+    tell(f"director: {problem.message}")
+    if problem.hint:
+        tell(f"  {problem.hint}")
 
 
 def control_of(ctx: click.Context) -> DirectorControl:

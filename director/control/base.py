@@ -11,9 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from director.errors import DamagedArchive, NotValidated
+from director.errors import DamagedArchive, NotValidated, SettingsError
 from director.service import find_unit
-from director.settings.config import Config, director_directory, read_config, state_directory
+from director.settings.config import (
+    Config,
+    director_directory,
+    read_config,
+    state_directory,
+    survey_config,
+)
 from director.store import Store
 
 # What only some methods need is imported by them: `avail` does without cryptography.
@@ -63,10 +69,14 @@ class Base:
 
     @property
     def config(self) -> Config:
-        """The settings, read once (SettingsError where a file does not read)."""
+        """The settings, read once (SettingsError, about every file that does not read)."""
         if self._config is None:
             self._config = read_config(self.directory, self.environ)
         return self._config
+
+    def survey(self) -> tuple[Config, list[SettingsError]]:
+        """The settings as they are now, with the default of each that does not read, and an error for each of those."""
+        return survey_config(self.directory, self.environ)
 
     def trust(self, asked: str) -> HostTrust:
         """This host's word about sources; ``asked`` stands in the audit log as what asked for a decision."""

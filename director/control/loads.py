@@ -51,6 +51,7 @@ class Loads(Files, Running):
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
+        _ = self.config  # first of all: every file that does not read is told
         leader = self.member_of()
         if leader:
             raise DirectorError(

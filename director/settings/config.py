@@ -6,51 +6,21 @@ stand as they are or quoted; ``othercaps.cfg`` and ``thesplog.cfg`` are Python d
 
 from __future__ import annotations
 
-import copy
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from director.errors import SettingsError
-from director.journal import service_handler
-from director.settings.expressions import evaluate
+from director.settings.files import SETTINGS, Setting, SettingFiles
+from director.settings.logdefs import default_logging, placed
 
-#: Every setting: what it is for, and its default for people.
-SETTINGS = {
-    "thespbase": ("the actor system's base", "multiprocTCPBase"),
-    "oldthespbase": ("a base to shut down first, after a change of thespbase", ""),
-    "adminport": ("the Admin's port", "1900"),
-    "convleader": ("HOST[:PORT] of the convention leader to join", ""),
-    "othercaps": ("further capabilities, a dictionary", "{}"),
-    "thesplog": ("logging of the actors, a dictionary for logging.config", "built in"),
-    "thesplogd": ("the directory of all logs", "LOGS_DIRECTORY, /var/log or DIR/.state/log"),
-    "thesplogf": ("the file of Thespian's own log", "thespian_system.log"),
-    "thesplogs": ("largest size of that file, bytes", "51200"),
-    "minkeybits": ("fewest bits of an RSA key that may validate, 1024 or more", "2048"),
-    "keygroups": ("groups that a key may sign, {'sha256:…': ['group', …]}", "any key any group"),
-    "revoked": ("fingerprints of keys and SHA-256 of files that are not accepted", "none"),
-    "requiremanifest": ("True refuses files made by Thespian's own director", "False"),
-}
+#: Defaults: the Admin's port (Thespian's), and the largest size of Thespian's own log, bytes.
+ADMIN_PORT, LOG_SIZE = 1900, 51_200
 BASES = ("multiprocTCPBase", "multiprocUDPBase", "multiprocQueueBase", "simpleSystemBase")
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FILTER = "director.logfilter.ActorAddressLogFilter"
-#: Other names of it: Thespian's own fills in another word than the guide says where no actor is.
-_OTHER_NAMES = {"thespian.director.ActorAddressLogFilter", "director.ActorAddressLogFilter"}
-_FORMAT = (
-    "%(asctime)s %(levelname)-7s %(actorAddress)s %(name)s  %(message)s [%(filename)s:%(lineno)s]"
-)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting as it was found; ``source`` is its file, or ``default``."""
-
-    name: str
-    value: Any
-    source: str
+#: What no key has: where ``minkeybits.cfg`` does not read, none is good enough.
+_MORE_BITS_THAN_ANY = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -112,44 +82,64 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
         environ: what expressions see, and LOGS_DIRECTORY.
 
     Raises:
-        SettingsError: naming the file, and line and column where there are such.
+        SettingsError: naming each file that does not read, and line and column where there are such.
     """
-    found = _Files(directory, environ)
-    base = found.text("thespbase") or "multiprocTCPBase"
-    if base not in BASES:
-        found.wrong("thespbase", f"{base!r} is no system base", f"Known are: {', '.join(BASES)}.")
-    port = found.number("adminport", 1900)
-    if not 1 <= port <= 65535:
-        found.wrong("adminport", f"{port} is no port", "Ports are 1 to 65535.")
-    capabilities = found.dictionary("othercaps", {})
-    for name in capabilities:
-        if not isinstance(name, str):
-            found.wrong("othercaps", f"the capability {name!r} is no text")
-    if capabilities.get("AllowRemoteActorSources") not in (None, "Yes", "No", "LeaderOnly"):
-        # The boolean False ends the Admin of a convention's member (adminCore).
-        found.wrong(
-            "othercaps",
-            "AllowRemoteActorSources is 'Yes', 'No' or 'LeaderOnly'",
-            "Write it as text.",
-        )
-    logs = _log_directory(found, directory, environ)
-    logging = found.dictionary("thesplog", default_logging(environ), {"logdir": str(logs)})
-    size = found.number("thesplogs", 51_200)
-    if size < 1024:
-        found.wrong("thesplogs", f"{size} bytes are too few for a log", "Write 1024 or more.")
+    files = SettingFiles(directory, environ)
+    found = _config(files)
+    files.require()
+    return found
+
+
+def survey_config(
+    directory: Path, environ: Mapping[str, str]
+) -> tuple[Config, list[SettingsError]]:
+    """Read every .cfg file, and all that is wrong with them, whether `logging` would take ``thesplog.cfg`` too.
+
+    Returns:
+        the settings, with the default of each that does not read; and an error for each of those.
+    """
+    from director.settings.logdefs import refused
+
+    files = SettingFiles(directory, environ)
+    found = _config(files)
+    if files.path("thesplog").is_file() and (wrong := refused(found.logging)):
+        what, name = wrong
+        problem = files.error("thesplog", what, at=repr(name))
+        files.refuse("thesplog", problem)
+        found = replace(found, settings=files.settings())
+    return found, files.errors
+
+
+def _config(files: SettingFiles) -> Config:
+    directory, environ = files.directory, files.environ
+    default = "multiprocTCPBase"
+    base = files.attempt("thespbase", lambda: _base(files, "thespbase") or default, default)
+    old = files.attempt("oldthespbase", lambda: _base(files, "oldthespbase"), "")
+    port = files.attempt("adminport", lambda: _port(files), ADMIN_PORT)
+    leader = files.attempt("convleader", lambda: _leader(files, port), None)
+    nothing: dict[str, Any] = {}
+    capabilities = files.attempt("othercaps", lambda: _capabilities(files), nothing)
+    logs = files.attempt("thesplogd", lambda: _log_directory(files), directory)
+    built_in = default_logging(environ)
+    logging = files.attempt(
+        "thesplog", lambda: files.dictionary("thesplog", built_in, {"logdir": str(logs)}), built_in
+    )
+    size = files.attempt("thesplogs", lambda: _log_size(files), LOG_SIZE)
+    name = files.attempt("thesplogf", lambda: files.text("thesplogf"), "")
+    trust = _trust(files)
     return Config(
         directory=directory,
         system_base=base,
-        old_system_base=found.text("oldthespbase") or None,
+        old_system_base=old or None,
         admin_port=port,
-        convention_leader=found.words("convleader") or None,
+        convention_leader=leader,
         capabilities=capabilities,
-        logging=_placed(logging, logs),
+        logging=placed(logging, logs),
         log_directory=logs,
-        log_file=str(logs / (found.text("thesplogf") or "thespian_system.log")),
+        log_file=str(logs / (name or "thespian_system.log")),
         log_size=size,
-        trust=_trust(found),
-        settings=tuple(found.seen),
+        trust=trust,
+        settings=files.settings(),
         problems=_problems(directory),
     )
 
@@ -162,9 +152,9 @@ def read_convention(
     Raises:
         SettingsError: one of them does not read.
     """
-    found = _Files(directory, environ)
-    leader = found.words("convleader") or None
-    return leader, found.number("adminport", 1900), found.dictionary("othercaps", {})
+    found = SettingFiles(directory, environ)
+    port = _port(found)
+    return _leader(found, port), port, _capabilities(found)
 
 
 def read_trust(directory: Path, environ: Mapping[str, str]) -> Trust:
@@ -173,184 +163,105 @@ def read_trust(directory: Path, environ: Mapping[str, str]) -> Trust:
     Raises:
         SettingsError: one of them does not read. Nothing may be accepted then.
     """
-    return _trust(_Files(directory, environ))
+    files = SettingFiles(directory, environ)
+    found = _trust(files)
+    files.require()
+    return found
 
 
-def _trust(found: _Files) -> Trust:
+def _base(found: SettingFiles, name: str) -> str:
+    base = found.text(name)
+    if base and base not in BASES:
+        hint = f"Known are: {', '.join(BASES)}."
+        found.wrong(name, f"{base!r} is no system base", hint, at=base)
+    return base
+
+
+def _port(found: SettingFiles) -> int:
+    port = found.number("adminport", ADMIN_PORT)
+    if not 1 <= port <= 65535:
+        found.wrong("adminport", f"{port} is no port", "Ports are 1 to 65535.", at=str(port))
+    return port
+
+
+def _leader(found: SettingFiles, port: int) -> str | list[str] | None:
+    told = found.words("convleader") or None
+    for one in told.split(",") if isinstance(told, str) else told or []:
+        from director import convention  # for members only
+
+        try:
+            convention.leaders(one, port)
+        except SettingsError as problem:
+            raise found.error("convleader", problem.what, problem.hint, at=one.strip()) from None
+    return told
+
+
+def _capabilities(found: SettingFiles) -> dict[str, Any]:
+    capabilities = found.dictionary("othercaps", {})
+    for name in capabilities:
+        if not isinstance(name, str):
+            what = f"the capability {name!r} is no text"
+            found.wrong("othercaps", what, at=repr(name))
+    if capabilities.get("AllowRemoteActorSources") not in (None, "Yes", "No", "LeaderOnly"):
+        # The boolean False ends the Admin of a convention's member (adminCore).
+        found.wrong(
+            "othercaps",
+            "AllowRemoteActorSources is 'Yes', 'No' or 'LeaderOnly'",
+            "Write it as text.",
+            at="AllowRemoteActorSources",
+        )
+    return capabilities
+
+
+def _log_size(found: SettingFiles) -> int:
+    size = found.number("thesplogs", LOG_SIZE)
+    if size < 1024:
+        hint = "Write 1024 or more."
+        found.wrong("thesplogs", f"{size} bytes are too few for a log", hint, at=str(size))
+    return size
+
+
+def _trust(found: SettingFiles) -> Trust:
+    return Trust(
+        found.attempt("minkeybits", lambda: _key_bits(found), _MORE_BITS_THAN_ANY),
+        found.attempt("keygroups", lambda: _key_groups(found), {}),
+        found.attempt("revoked", lambda: found.hashes("revoked"), {}),
+        found.attempt("requiremanifest", lambda: _manifest_required(found), True),
+    )
+
+
+def _key_bits(found: SettingFiles) -> int:
     from director.tls.keys import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST  # not for `director help`
 
     bits = found.number("minkeybits", RSA_FLOOR)
     if not RSA_LOWEST <= bits <= RSA_LARGEST:
-        found.wrong("minkeybits", f"{bits} bits are not between {RSA_LOWEST} and {RSA_LARGEST}")
+        what = f"{bits} bits are not between {RSA_LOWEST} and {RSA_LARGEST}"
+        found.wrong("minkeybits", what, at=str(bits))
+    return bits
+
+
+def _key_groups(found: SettingFiles) -> dict[str, frozenset[str]]:
     key_groups = {}
     for fingerprint, groups in found.dictionary("keygroups", {}).items():
         if isinstance(groups, str):
             groups = [groups]
         plain = isinstance(groups, (list, tuple, set))
         if not plain or not all(isinstance(group, str) for group in groups):
-            found.wrong("keygroups", f"the groups of {fingerprint!r} are no list of names")
-        key_groups[_hash(found, "keygroups", fingerprint)] = frozenset(groups)
+            what = f"the groups of {fingerprint!r} are no list of names"
+            found.wrong("keygroups", what, at=repr(fingerprint))
+        key_groups[found.sha256("keygroups", fingerprint)] = frozenset(groups)
+    return key_groups
+
+
+def _manifest_required(found: SettingFiles) -> bool:
     word = found.text("requiremanifest") or "False"
     if word not in {"True", "False"}:
-        found.wrong("requiremanifest", f"{word!r} is neither True nor False")
-    return Trust(bits, key_groups, found.hashes("revoked"), word == "True")
+        found.wrong("requiremanifest", f"{word!r} is neither True nor False", at=word)
+    return word == "True"
 
 
-def _hash(found: _Files, name: str, told: Any) -> str:
-    """A SHA-256 as lower-case hex; a mistyped one would silently bind nothing, so it is an error."""
-    plain = told.removeprefix("sha256:").lower() if isinstance(told, str) else ""
-    if not _SHA256.fullmatch(plain):
-        hint = "`director tlsinfo` and `director keygen` print fingerprints, `sha256sum` hashes of files."
-        found.wrong(name, f"{told!r} is no SHA-256 of 64 hex digits", hint)
-    return str(plain)
-
-
-def default_logging(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The logging of actors where there is no ``thesplog.cfg``: a rotating file, 5 MiB × 3.
-
-    A system that `director.foreground` started as a service or in a container logs to the journal or to its output.
-    """
-    handler = service_handler(environ or {})
-    if handler:
-        address = {"filters": ["address"], "level": "INFO"}
-        return {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "filters": {"address": {"()": _FILTER}},
-            "handlers": {"service": {**handler, **address}},
-            "root": {"level": "INFO", "handlers": ["service"]},
-        }
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"normal": {"format": _FORMAT}},
-        "filters": {"address": {"()": _FILTER}},
-        "handlers": {
-            "file": {
-                "class": "logging.handlers.RotatingFileHandler",
-                "filename": "thespian.log",
-                "maxBytes": 5 << 20,
-                "backupCount": 3,
-                "formatter": "normal",
-                "filters": ["address"],
-                "level": "INFO",
-            }
-        },
-        "root": {"level": "INFO", "handlers": ["file"]},
-    }
-
-
-class _Files:
-    """The .cfg files, each read when it is asked for; ``seen`` collects what was found."""
-
-    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
-        self.directory = directory
-        self.environ = environ
-        self.seen: list[Setting] = []
-
-    def text(self, name: str) -> str:
-        """A plain word: as it stands, quoted, or an expression of os or sys; "" where there is no file."""
-        raw = self._read(name)
-        value = raw.strip() if raw else ""
-        if value[:1] in {"'", '"'} or value.startswith(("os.", "sys.")):
-            evaluated = self._evaluate(name, value, {})
-            if not isinstance(evaluated, (str, int)) or isinstance(evaluated, bool):
-                self.wrong(name, f"{evaluated!r} is no text")
-            value = str(evaluated)
-        if any(ord(char) < 32 for char in value):
-            self.wrong(name, "it has more than one line", "Write the value alone.")
-        self._note(name, value or SETTINGS[name][1], raw)
-        return value
-
-    def words(self, name: str) -> str | list[str]:
-        """A plain word, or a Python list of such; "" where there is no file."""
-        raw = self._read(name)
-        if raw is None or raw.strip()[:1] not in {"[", "("}:
-            return self.text(name)
-        value = self._evaluate(name, raw, {})
-        if not isinstance(value, (list, tuple)) or not all(
-            isinstance(one, str) and one for one in value
-        ):
-            self.wrong(name, f"{value!r} is no list of texts")
-        self._note(name, list(value), raw)
-        return list(value)
-
-    def number(self, name: str, default: int) -> int:
-        """A whole number."""
-        value = self.text(name)
-        try:
-            return int(value) if value else default
-        except ValueError:
-            self.wrong(name, f"{value!r} is no whole number")
-            raise
-
-    def dictionary(
-        self, name: str, default: dict[str, Any], names: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """A Python dictionary."""
-        raw = self._read(name)
-        if raw is None or not raw.strip():
-            self._note(name, SETTINGS[name][1], None)
-            return default
-        value = self._evaluate(name, raw, names or {})
-        if not isinstance(value, dict):
-            self.wrong(name, "it is no dictionary")
-        self._note(name, value, raw)
-        return dict(value)
-
-    def hashes(self, name: str) -> dict[str, str]:
-        """SHA-256 hashes with reasons: one a line with a comment behind it, or a Python list or dictionary."""
-        raw = self._read(name) or ""
-        told: dict[Any, Any] = {}
-        if raw.lstrip()[:1] in {"[", "(", "{"}:
-            value = self._evaluate(name, raw, {})
-            if isinstance(value, dict):
-                told = value
-            elif isinstance(value, (list, tuple, set)):
-                told = dict.fromkeys(value, "")
-            else:
-                self.wrong(name, "it is neither a list nor a dictionary")
-        else:
-            for line in raw.splitlines():
-                hash_, _, reason = line.partition("#")
-                if hash_.strip():
-                    told[hash_.strip()] = reason.strip()
-        found = {_hash(self, name, hash_): str(reason) for hash_, reason in told.items()}
-        self._note(name, found or SETTINGS[name][1], raw or None)
-        return found
-
-    def path(self, name: str) -> Path:
-        """The file of a setting."""
-        return self.directory / f"{name}.cfg"
-
-    def wrong(self, name: str, what: str, hint: str = "") -> None:
-        """Raise SettingsError about the file of a setting."""
-        raise SettingsError(
-            what, path=str(self.path(name)), hint=hint or f"It is {SETTINGS[name][0]}."
-        )
-
-    def _read(self, name: str) -> str | None:
-        try:
-            return self.path(name).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError:
-            return None
-        except UnicodeDecodeError:
-            self.wrong(name, "it is not UTF-8 text")
-        except OSError as problem:
-            self.wrong(name, problem.strerror or str(problem))
-        return None
-
-    def _evaluate(self, name: str, text: str, names: Mapping[str, Any]) -> Any:
-        return evaluate(text, name=str(self.path(name)), environ=self.environ, names=names).value
-
-    def _note(self, name: str, value: Any, raw: str | None) -> None:
-        source = "default" if raw is None else str(self.path(name))
-        self.seen.append(Setting(name, value, source))
-
-
-def _log_directory(found: _Files, directory: Path, environ: Mapping[str, str]) -> Path:
+def _log_directory(found: SettingFiles) -> Path:
+    directory, environ = found.directory, found.environ
     told = found.text("thesplogd")
     if told:
         return directory / told  # a relative one is meant from the director directory
@@ -363,28 +274,15 @@ def _log_directory(found: _Files, directory: Path, environ: Mapping[str, str]) -
     return state_directory(directory, environ) / "log"
 
 
-def _placed(logging: dict[str, Any], logs: Path) -> dict[str, Any]:
-    """The logging configuration with files in the log directory, and what the guide writes otherwise."""
-    made = copy.deepcopy(logging)
-    for handler in _dictionaries(made.get("handlers")):
-        name = handler.get("filename")
-        if isinstance(name, str) and not Path(name).is_absolute():
-            handler["filename"] = str(logs / name)
-    for one in _dictionaries(made.get("filters")):
-        if one.get("()") in _OTHER_NAMES:
-            one["()"] = _FILTER
-    for formatter in _dictionaries(made.get("formatters")):
-        if "fmt" in formatter and "format" not in formatter and "()" not in formatter:
-            formatter["format"] = formatter.pop("fmt")  # the guide's own example writes it so (2.4)
-    return made
-
-
-def _dictionaries(section: Any) -> list[dict[str, Any]]:
-    if not isinstance(section, dict):
-        return []
-    return [value for value in section.values() if isinstance(value, dict)]
-
-
 def _problems(directory: Path) -> tuple[str, ...]:
     unknown = sorted(p for p in directory.glob("*.cfg") if p.stem not in SETTINGS)
-    return tuple(f"{path} is no setting that is known and was not read." for path in unknown)
+    return tuple(
+        f"{path} is no known setting and was not read.{_meant(path.stem)}" for path in unknown
+    )
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches  # only mistakes need it
+
+    near = get_close_matches(name, SETTINGS, n=1)
+    return f" Did you mean {near[0]}.cfg?" if near else ""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 
 from director.cli import cli
+from director.demo import free_port
+from director.documents import schema
 from director.system import SystemProcesses
 from director.tls.keys import SigningKey, generate_key, load_public_key, load_signing_key
 from tests.commands import Result, run_command
@@ -171,6 +178,63 @@ def test_settings_that_do_not_read_exit_8_and_start_nothing(home: Path, command:
     done = run(home, *command)
     assert done.exit_code == 8 and "othercaps.cfg:1:" in done.stderr
     assert not (home / ".state" / "system.json").exists()
+
+
+def test_config_shows_what_reads_and_names_each_file_that_does_not(home: Path) -> None:
+    (home / "adminport.cfg").write_text("many")
+    (home / "convleader.cfg").write_text("here:there")
+    (home / "othercaps.cfg").write_text("{ 'Worker': True }")
+    done = run(home, "config")
+    assert done.exit_code == 8
+    assert "Admin Port: does not read" in done.stdout and "{'Worker': True}" in done.stdout
+    for name in ("adminport.cfg:1:1", "convleader.cfg:1:1"):
+        assert done.stderr.count(f"{home}/{name}") == 1
+    done = run(home, "config", "--json")
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, schema("config"))
+    assert done.exit_code == 8 and len(told["errors"]) == 2
+    values = {one["name"]: one["value"] for one in told["settings"]}
+    assert values["othercaps"] == {"Worker": True} and values["adminport"] is None
+    assert "does not read: " in run(home, "help").stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "place"),
+    [
+        ("adminport.cfg", "many", ":1:1"),
+        ("convleader.cfg", "one,two:x", ":1:5"),
+        ("minkeybits.cfg", "12", ":1:1"),
+        ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ""),
+        ("thesplog.cfg", "{'version': 1,", ":1:"),
+    ],
+)
+@pytest.mark.parametrize("command", [["start"], ["load", "foo"], ["refresh"]])
+def test_a_value_that_cannot_be_is_told_once_before_anything_runs(
+    home: Path, command: list[str], file: str, text: str, place: str
+) -> None:
+    if file != "adminport.cfg":
+        (home / "adminport.cfg").write_text(str(free_port()))
+    (home / file).write_text(text)
+    done = run(home, *command)
+    assert done.exit_code == 8 and done.stdout == ""
+    assert done.stderr.count(f"{home}/{file}{place}") == 1
+    assert not (home / ".state" / "system.json").exists()
+
+
+def test_a_service_tells_once_what_does_not_read(home: Path) -> None:
+    (home / "adminport.cfg").write_text("many")
+    (home / "thesplogs.cfg").write_text("few")
+    done = subprocess.run(
+        [sys.executable, "-m", "director", "start", "wait"],
+        env={**os.environ, "THESPIAN_DIRECTOR_DIR": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 8 and "Traceback" not in done.stderr
+    assert done.stderr.count("adminport.cfg:1:1: 'many' is no whole number. ") == 1
+    assert done.stderr.count("thesplogs.cfg:1:1") == 1
+    assert not (home / ".state").exists()
 
 
 @pytest.mark.parametrize("command", [["list"], ["shutdown"], ["unload", "00"]])

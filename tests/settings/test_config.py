@@ -6,17 +6,38 @@ import logging
 import logging.config
 import logging.handlers
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from director.actors.host import logging_problem
 from director.errors import SettingsError
 from director.logfilter import ActorAddressLogFilter
 from director.settings.config import (
-    default_logging,
     director_directory,
     read_config,
     state_directory,
+    survey_config,
 )
+from director.settings.files import SETTINGS
+from director.settings.logdefs import default_logging, refused
+
+#: The guide's 2.4, its misprints mended: the comma before 'filters', `'()':`, `%(actorAddress)s`.
+THESPLOG = """{ 'version': 1,
+  'formatters': {'normal': {
+      'fmt': '%(asctime)s,%(msecs)d %(actorAddress)s/PID:%(process)d %(name)s %(levelname)s %(message)s',
+      'datefmt': '%Y-%m-%d %H:%M:%S'}},
+  'root': {'level': 20, 'handlers': ['foo_log_handler']},
+  'loggers': {'subsysA': {'level':30, 'propagate': 0, 'handlers': ['foo_log_handler']}},
+  'handlers': {'foo_log_handler': {
+       'filename': 'fooapp.log',
+       'class': 'logging.handlers.TimedRotatingFileHandler',
+       'formatter': 'normal',
+       'level': 20, 'backupCount':3,
+       'filters': ['isActorLog'],
+       'when': 'midnight'}},
+  'filters': {'isActorLog': {'()': 'thespian.director.ActorAddressLogFilter'}}
+}"""
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -179,3 +200,102 @@ def test_where_things_lie() -> None:
     assert state_directory(Path("/d"), {"STATE_DIRECTORY": "/s:/t"}) == Path("/s")
     both = {"STATE_DIRECTORY": "/s", "THESPIAN_DIRECTOR_STATE": "/x"}
     assert state_directory(Path("/d"), both) == Path("/x")
+
+
+def test_every_file_that_does_not_read_is_told_with_its_place(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        adminport="many",
+        convleader="one, two:none",
+        othercaps="{'Worker': True,\n 'Slot': nineteen}",
+        minkeybits=" 3",
+        revoked="sha256:abcd",
+        thesplogs="2000",
+    )
+    with pytest.raises(SettingsError) as caught:
+        read_config(tmp_path, {})
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{tmp_path}/").partition(": ")[0] for line in lines] == [
+        "adminport.cfg:1:1",
+        "convleader.cfg:1:6",
+        "othercaps.cfg:2:10",
+        "minkeybits.cfg:1:2",
+        "revoked.cfg:1:1",
+    ]
+    assert caught.value.exit_status == 8
+    config, errors = survey_config(tmp_path, {})
+    assert [str(error) for error in errors] == lines
+    assert config.admin_port == 1900 and config.log_size == 2000
+    assert config.trust.min_key_bits > 1 << 20, "no key is good where it is not known which"
+    assert {one.name for one in config.settings if one.problem} == {
+        "adminport",
+        "convleader",
+        "othercaps",
+        "minkeybits",
+        "revoked",
+    }
+    assert [one.name for one in config.settings] == list(SETTINGS)
+
+
+FILE = {"class": "logging.FileHandler", "filename": "x.log"}
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "says"),
+    [
+        ({}, "version", "must be 1"),
+        ({"version": 2}, "version", "must be 1"),
+        ({"handlers": [1]}, "handlers", "no dictionary"),
+        ({"handlers": {"a": 3}}, "a", "no dictionary"),
+        ({"root": {"handlers": ["gone"]}}, "root", "no handler 'gone'"),
+        ({"root": {"handlers": "gone"}}, "root", "no list"),
+        ({"root": {"level": "LOUD"}}, "root", "'LOUD' is no level"),
+        ({"loggers": {"x": {"handlers": ["gone"]}}}, "x", "no handler 'gone'"),
+        ({"formatters": {"f": {"format": "%(message)s {", "style": "?"}}}, "f", "cannot be made"),
+        ({"filters": {"f": {"()": "nowhere.Filter"}}}, "f", "nowhere"),
+        ({"handlers": {"h": {**FILE, "formatter": "gone"}}}, "h", "no formatter 'gone'"),
+        ({"handlers": {"h": {**FILE, "filters": ["gone"]}}}, "h", "no filter 'gone'"),
+        ({"handlers": {"h": {**FILE, "level": "LOUD"}}}, "h", "'LOUD' is no level"),
+        ({"handlers": {"h": {**FILE, "size": 3}}}, "h", "unexpected keyword argument 'size'"),
+        ({"handlers": {"h": {"class": "logging.FileHandler"}}}, "h", "'filename'"),
+        ({"handlers": {"h": {"class": "logging.Nothing"}}}, "h", "Nothing"),
+        ({"handlers": {"h": {"class": "no.such.module"}}}, "h", "No module named 'no'"),
+        ({"handlers": {"h": {}}}, "h", "no 'class'"),
+    ],
+)
+def test_logging_that_python_would_refuse_is_seen_without_setting_it_up(
+    tmp_path: Path, told: dict[str, Any], name: str, says: str
+) -> None:
+    if "version" not in told and told:
+        told = {"version": 1, **told}
+    found = refused(told)
+    assert found is not None and found[1] == name and says in found[0]
+    text = repr(told) if told else "{'loggers': {}}"
+    config, errors = survey_config(write(tmp_path, thesplog=text), {})
+    assert logging_problem(config), "and so says Python, in the process that starts a system"
+    assert says in str(errors[0]) and str(tmp_path / "thesplog.cfg") in str(errors[0])
+    if f"'{name}'" in text:
+        assert errors[0].line == 1 and text[errors[0].column - 1 :].startswith(f"'{name}'")
+    assert next(one for one in config.settings if one.name == "thesplog").problem
+
+
+@pytest.mark.parametrize("text", [THESPLOG, repr(default_logging()), "{'version': 1}"])
+def test_logging_that_python_takes_is_not_refused(tmp_path: Path, text: str) -> None:
+    write(tmp_path, thesplog=text, thesplogd="logs")
+    (tmp_path / "logs").mkdir()
+    config, errors = survey_config(tmp_path, {})
+    assert errors == [] and not any((tmp_path / "logs").iterdir()), "no file was opened"
+    assert logging_problem(config) == ""
+
+
+def test_what_only_setting_it_up_shows_is_told_too(tmp_path: Path) -> None:
+    text = (
+        "{'version': 1, 'handlers': {'h': {'class': 'logging.FileHandler', 'filename': '/no/x'}}}"
+    )
+    config, errors = survey_config(write(tmp_path, thesplog=text), {})
+    assert errors == [] and "/no/x" in logging_problem(config)
+
+
+def test_a_setting_that_is_nearly_known_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    (told,) = read_config(write(tmp_path, adminprot="1"), {}).problems
+    assert told.endswith("Did you mean adminport.cfg?")
