@@ -11,6 +11,7 @@ from typing import Any
 
 from director import cli, control
 from director.roles import retrieve
+from director.text import nearest
 
 
 class DirectorControl(control.DirectorControl):
@@ -59,9 +60,9 @@ class DirectorControl(control.DirectorControl):
         """Validate a .tls file; `contents` lists it, a member's name prints that one."""
         return self("tlsinfo", file, *member)
 
-    def cmd_install(self, *files: str) -> int:
+    def cmd_install(self, file: str, *files: str) -> int:
         """Verify each file and place it in the director directory."""
-        return self("install", *files)
+        return self("install", file, *files)
 
     def cmd_load(self, group_or_file: str, *words: str) -> int:
         """Load a group's newest file or a named one: GROUP_OR_FILE [--settle SECONDS]."""
@@ -107,9 +108,17 @@ class DirectorControl(control.DirectorControl):
         """Look for what is wrong, each with its remedy."""
         return self("doctor", *words)
 
-    def cmd_demo(self) -> int:
+    def cmd_gensrc(self, *arguments: str) -> int:
+        """Make a signed loadable source: GROUP KEY DIR [version:V] [deps:F] [tli:F] … SRC…"""
+        return self("gensrc", *arguments)
+
+    def cmd_completion(self, shell: str, *words: str) -> int:
+        """Print what makes a shell complete commands, groups and files: bash, zsh or fish."""
+        return self("completion", shell, *words)
+
+    def cmd_demo(self, *words: str) -> int:
         """Run the main job on the example."""
-        return self("demo")
+        return self("demo", *words)
 
     def get_role_address(
         self, role: str, group: str | None = None, silent: bool = False
@@ -130,4 +139,16 @@ class DirectorControl(control.DirectorControl):
             return answer
         if not silent:
             sys.stdout.write(f"RoleAddress ERROR: {answer}\n")
+            hint = nearest(role, self._roles())
+            sys.stderr.write(f"{hint}\n" if hint else "")
         return None
+
+    def _roles(self) -> set[str]:
+        """The roles of all that is loaded."""
+        return {
+            actor["Role"]
+            for told in self.loaded().values()
+            for actors in told["Running"].values()
+            for actor in actors
+            if actor["Role"]
+        }

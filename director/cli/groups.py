@@ -56,7 +56,10 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
 @click.pass_context
 def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
     """Show the last log lines of GROUP's actors, and what the Director logged about it."""
-    found = control_of(ctx).logs(group)[-lines:]
+    control = control_of(ctx)
+    found = control.logs(group)[-lines:]
+    if not found:
+        tell(f"director: no log line of {group} is in {control.config.log_directory}")
     show(as_json, lambda: documents().logs(group, found), found)
 
 
@@ -68,6 +71,8 @@ def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
 def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> None:
     """Show what happened to all groups or to GROUP; needs no running system."""
     events = control_of(ctx).history(group)[-last:]
+    if not events:
+        tell(f"director: nothing has happened{f' to {group}' if group else ''} yet")
     if fancy() and not as_json:
         from director.tables import print_history
 

@@ -15,6 +15,7 @@ from director.control.results import Generated, KeyFiles
 from director.errors import NotFound, UsageError
 from director.files import create_files
 from director.store import Available
+from director.text import nearest
 from director.tls.naming import split_file_name
 
 if TYPE_CHECKING:
@@ -166,10 +167,31 @@ class Files(Base):
         return Pins(self.state).read()
 
     def history(self, group: str | None = None) -> list[Event]:
-        """What happened, oldest first, to all groups or one; works without a running system."""
+        """What happened, oldest first, to all groups or one; works without a running system.
+
+        Raises:
+            NotFound: nothing is known of such a group.
+        """
         from director.history import History
 
+        if group is not None:
+            self.require_group(group)
         return History(self.state).read(group)
+
+    def known_groups(self) -> list[str]:
+        """The groups that have files here, were ever loaded, or are pinned; sorted."""
+        before = {event.group for event in self.history()}
+        return sorted(before | set(self.store.available()) | set(self.pins()))
+
+    def require_group(self, group: str) -> None:
+        """Raise NotFound, with the name that was probably meant, where nothing is known of a group."""
+        known = self.known_groups()
+        if group not in known:
+            hint = f"Known are: {', '.join(known) or 'none'}."
+            raise NotFound(
+                f"Nothing is known of a group {group!r} in {self.directory}.",
+                hint=f"{nearest(group, known)} {hint}".strip(),
+            )
 
 
 def source_hash(data: bytes) -> str:

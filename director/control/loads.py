@@ -179,12 +179,14 @@ class Loads(Files, Running):
         """Make the version active that was so before the present one, and pin the group to it.
 
         Raises:
-            DirectorError: code ``nothing-to-undo``. NotFound: the file of that version is not there any more.
+            DirectorError: code ``nothing-to-undo``.
+            NotFound: there is no such group, or the file of that version is not there any more.
         """
         answer = self.ask({"DirectorOp": "Undo", "Group": group}, "UndoResult", LOAD_LIMIT)
         if answer["Success"]:
             return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
         if answer.get("Code") != "not-loaded":
+            self.require_group(group)
             raise DirectorError(str(answer.get("Message")), code=str(answer.get("Code")))
         chosen = self.store.find(str(answer["File"]))
         loaded = self._load(chosen, undo=True)
@@ -200,6 +202,7 @@ class Loads(Files, Running):
         Raises:
             NotFound: there is no such group or version.
         """
+        self.require_group(group)
         files = {one.version: one for one in self.store.available().get(group, [])}
         if version is None:
             told = self.loaded(group).get(group)
@@ -222,6 +225,7 @@ class Loads(Files, Running):
 
     def unpin(self, group: str) -> None:
         """End a pin (NotFound where there is none)."""
+        self.require_group(group)
         self._require(self.ask({"DirectorOp": "Unpin", "Group": group}, "Unpinned"))
 
     def unload(self, digest: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from director.control.files import Files
 from director.control.running import Running
-from director.errors import DirectorError, NotFound
+from director.errors import DirectorError
 
 if TYPE_CHECKING:
     from director.doctor import Finding
@@ -59,7 +59,7 @@ class Reports(Files, Running):
         """The log lines of a group's actors, past ones too, oldest first; of a system that ended likewise.
 
         Raises:
-            NotFound: nothing was ever heard of such a group.
+            NotFound: nothing is known of such a group.
         """
         from director.logs import log_files, read_tail, select
 
@@ -68,17 +68,12 @@ class Reports(Files, Running):
             for one in self.status(group).groups:
                 actors = (actor for version in one.versions for actor in version.actors)
                 addresses += [actor.address for actor in actors if actor.address]
+        if not addresses:
+            self.require_group(group)
         lines: list[str] = []
         for path in log_files(self.config.logging):
             lines += read_tail(path)
-        found = list(select(lines, group, addresses))
-        if not found and not self.history(group) and group not in self.store.available():
-            known = sorted({event.group for event in self.history()} | set(self.store.available()))
-            raise NotFound(
-                f"Nothing was ever loaded of a group {group!r} here.",
-                hint=f"Known are: {', '.join(known) or 'none'}.",
-            )
-        return found
+        return list(select(lines, group, addresses))
 
     def doctor(self) -> list[Finding]:
         """What is wrong here, or might be, each with its remedy; nothing is changed or started."""

@@ -176,6 +176,13 @@ def test_logs_show_the_groups_own_lines_with_the_address(operated: Host) -> None
         (["load", "ap"], 4, "Did you mean 'app'?"),
         (["list", "ap"], 4, "Did you mean 'app'?"),
         (["status", "ap"], 4, "Did you mean 'app'?"),
+        (["history", "ap"], 4, "Did you mean 'app'?"),
+        (["logs", "ap"], 4, "Did you mean 'app'?"),
+        (["undo", "ap"], 4, "Did you mean 'app'?"),
+        (["pin", "ap"], 4, "Did you mean 'app'?"),
+        (["pin", "ap", "1.0"], 4, "Did you mean 'app'?"),
+        (["unpin", "ap"], 4, "Did you mean 'app'?"),
+        (["undo", "nothing-like-it"], 4, "Known are: app."),
         (["load"], 2, "Missing argument"),
         (["unload", "00"], 4, "director list"),
         (["load", "verbose"], 4, "no .tls file of a group 'verbose'"),
@@ -247,23 +254,12 @@ def test_each_command_is_a_method_with_the_same_exit_status(
             "Success": True,
         }
         assert control.get_role_address("unknown role name") is None
-        assert "RoleAddress ERROR:" in capsys.readouterr().out
+        told = capsys.readouterr()
+        assert "RoleAddress ERROR:" in told.out and told.err == ""
+        assert control.get_role_address("Eco") is None
+        assert capsys.readouterr().err == "Did you mean 'Echo'?\n"
         assert control.get_role_address("Echo", group="other", silent=True) is None
         assert capsys.readouterr().out == ""
-
-
-def test_every_command_but_two_has_its_method() -> None:
-    import click
-
-    from director.cli import cli
-
-    for name in set(cli.list_commands(click.Context(cli))) - {
-        "completion",
-        "gensrc",
-        "bootstart",
-        "bootstop",
-    }:
-        assert callable(getattr(DirectorControl, f"cmd_{name}", None)), name
 
 
 def test_doctor_finds_what_is_wrong(tmp_path: Path, key: SigningKey) -> None:
