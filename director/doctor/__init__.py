@@ -1,7 +1,7 @@
 """What could be wrong with a host, looked at without changing anything; each finding with its remedy.
 
-What lives here: the checks of ``director doctor`` that need only files, processes and the clock. What does not: asking
-the running Director (`director.control` adds what it says), printing.
+What lives here: the checks of ``director doctor`` that need only files, processes and the clock; disks, ports and boot
+units stand beside. What does not: asking the running Director (`director.control` adds what it says), printing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from director.cache import COMPLETE
+from director.doctor import places, ports
+from director.doctor.finding import Finding
+from director.doctor.units import units
 from director.errors import DirectorError, SettingsError
 from director.history import Pins
 from director.loading import pinned_file
@@ -31,30 +34,19 @@ from director.tls.version import is_pep440
 CLOCK_SLACK = 300.0
 #: Seconds after which what an interrupted write left is called stale.
 STALE_AFTER = 600.0
-#: Where units of boot managers lie that could start this director.
-UNITS = (Path("/etc/systemd/system"), Path("/etc/init"), Path("/Library/LaunchDaemons"))
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong (``error``), or might be (``warning``), and what to do about it."""
-
-    level: str
-    code: str
-    text: str
-    remedy: str
 
 
 @dataclass(frozen=True)
 class Patient:
     """What is looked at: a director directory, its state, and the environment of the caller.
 
-    ``check``: the verdict on a .tls file, as the Source Authority would give it.
+    ``check``: the verdict on a .tls file, as the Source Authority would give it. ``root``: of the host.
     """
 
     store: Store
     environ: Mapping[str, str]
     check: Callable[[Path], Verdict]
+    root: Path = Path("/")
 
 
 def examine(patient: Patient) -> list[Finding]:
@@ -70,7 +62,7 @@ def examine(patient: Patient) -> list[Finding]:
         ]
     found = [
         *_python(),
-        *_keys(patient.store),
+        *_keys(patient),
         *_permissions(patient.store),
         *_settings(patient),
         *_tlis(patient),
@@ -78,7 +70,7 @@ def examine(patient: Patient) -> list[Finding]:
         *_pins(patient.store),
         *_clock(patient.store),
         *_stale(patient.store),
-        *_units(patient.store.directory),
+        *units(patient.store.directory, patient.root),
     ]
     return sorted(found, key=lambda finding: finding.level)
 
@@ -94,8 +86,14 @@ def _python() -> Iterator[Finding]:
         yield Finding("warning", "platform", text, "End them by hand after a crash.")
 
 
-def _keys(store: Store) -> Iterator[Finding]:
-    good, bad = store.keys()
+def _keys(patient: Patient) -> Iterator[Finding]:
+    store = patient.store
+    try:
+        bits = read_trust(store.directory, patient.environ).min_key_bits
+    except SettingsError:
+        good, bad = store.keys()
+    else:
+        good, bad = store.keys(min_bits=bits)
     for problem in bad:
         yield Finding("error", problem.code, problem.message, problem.hint or "Replace the file.")
     if not good:
@@ -115,9 +113,9 @@ def _keys(store: Store) -> Iterator[Finding]:
 
 
 def _permissions(store: Store) -> Iterator[Finding]:
-    places = [store.directory, *sorted(store.directory.glob("*_tls.key"))]
-    places += sorted(store.directory.glob("*.cfg"))
-    for path in places:
+    looked_at = [store.directory, *sorted(store.directory.glob("*_tls.key"))]
+    looked_at += sorted(store.directory.glob("*.cfg"))
+    for path in looked_at:
         try:
             mode = path.stat().st_mode
         except OSError as problem:
@@ -152,16 +150,17 @@ def _settings(patient: Patient) -> Iterator[Finding]:
             f"The Admin died and left {len(members)} processes of its actors.",
             "`director start` ends them and starts anew.",
         )
-    if running and not members and platform.system() == "Linux":
+    state, port = patient.store.state, config.admin_port
+    if running and not members and state.is_dir() and platform.system() == "Linux":
         yield Finding(
             "error",
             "port",
-            f"Admin port {config.admin_port} is answered by something that this director did not start.",
+            f"Admin port {port} is answered by something that this director did not start.",
             "Stop that, or choose another port in adminport.cfg.",
         )
-    if config.admin_port < 1024 and os.geteuid() != 0:
-        text = f"Admin port {config.admin_port} needs a privileged user."
-        yield Finding("error", "port", text, "Choose one from 1024 on in adminport.cfg.")
+    yield from places.state(state, running=running, port=port)
+    yield from ports.port(port, patient.root / "proc")
+    yield from places.disks({"for state": state, "for logs": config.log_directory})
     place = config.log_directory
     if place.is_dir() and not os.access(place, os.W_OK):
         text = f"The log directory {place} cannot be written by this user."
@@ -231,19 +230,4 @@ def _stale(store: Store) -> Iterator[Finding]:
             yield Finding("warning", "stale", text, "Remove it.")
 
 
-def _units(directory: Path) -> Iterator[Finding]:
-    """Boot units that start a director with another Python or directory than this one's."""
-    for place in UNITS:
-        for path in sorted(place.glob("*thespian*")) if place.is_dir() else []:
-            try:
-                text = path.read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            if "director" not in text or str(directory) not in text:
-                continue
-            if "thespian.director" in text and "-m director" not in text:
-                told = f"{path} starts Thespian's own director for {directory}."
-                yield Finding("warning", "unit-drift", told, "`director bootstart` writes ours.")
-            elif sys.executable not in text and "director" in text:
-                told = f"{path} starts another Python than {sys.executable}."
-                yield Finding("warning", "unit-drift", told, "`director bootstart` writes it anew.")
+__all__ = ["Finding", "Patient", "examine"]
