@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from director import tree
 from director.errors import DirectorError
 from director.files import locked, make_private, write_atomically
 
@@ -57,8 +58,9 @@ class Cache:
         with locked(self.state / "unpack.lock", LOCK_LIMIT):
             self._sweep(lambda entry: False)
             target = self.place(sha256)
-            if (target / COMPLETE).is_file() and _is_private_tree(target):
-                _mend(target, members)
+            found = tree.survey(str(target)) if (target / COMPLETE).is_file() else None
+            if found is not None:
+                tree.mend(str(target), found, members, {COMPLETE, UNLOADED})
                 (target / UNLOADED).unlink(missing_ok=True)
             else:
                 self._unpack(target, members)
@@ -102,6 +104,7 @@ class Cache:
     def _require_private(self) -> None:
         make_private(self.state)
         make_private(self.root)
+        tree.spread(str(self.root))
         for directory in (self.state, self.root):
             told = directory.lstat()
             foreign = os.name == "posix" and told.st_uid != os.geteuid()
@@ -121,13 +124,7 @@ class Cache:
 
         work = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=self.root))
         try:
-            known = {work}
-            for name, data in members:
-                path = work / name
-                if path.parent not in known:
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    known.add(path.parent)
-                path.write_bytes(data)
+            tree.write(str(work), members)
             # No fsync per member: the marker comes last, and without it the whole is made again.
             write_atomically(work / COMPLETE, b"", mode=0o600)
             if target.exists():
@@ -151,46 +148,6 @@ class Cache:
         gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=self.root))
         target.replace(gone / target.name)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def _is_private_tree(target: Path) -> bool:
-    """Whether nobody else could have written into it; byte code is not checked any further."""
-    for directory, _, _ in os.walk(target):
-        told = Path(directory).lstat()
-        if os.name == "posix" and (told.st_uid != os.geteuid() or told.st_mode & 0o022):
-            return False
-    return True
-
-
-def _mend(target: Path, members: Iterator[tuple[str, bytes]]) -> None:
-    """See that the files are those that were verified and no others; a wrong one is put right in its place."""
-    names = {COMPLETE, UNLOADED}
-    for name, data in members:
-        names.add(name)
-        path = target / name
-        if not _holds(path, data):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(path, data, mode=0o600)
-    for directory, folders, files in os.walk(target):
-        here = Path(directory)
-        folders[:] = [one for one in folders if one != "__pycache__"]
-        for link in [one for one in folders if (here / one).is_symlink()]:
-            (here / link).unlink()
-        for file in files:
-            if (here / file).relative_to(target).as_posix() not in names:
-                (here / file).unlink()
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    try:
-        told = path.lstat()
-        return (
-            stat.S_ISREG(told.st_mode) and told.st_size == len(data) and path.read_bytes() == data
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _in_use(target: Path) -> bool:

@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
+from director import tree
 from director.actors import runtime
 from director.cache import COMPLETE, UNLOADED, Cache
 from director.errors import DamagedArchive, DirectorError
@@ -28,7 +30,7 @@ def held(place: Path) -> dict[str, bytes]:
     return {
         path.relative_to(place).as_posix(): path.read_bytes()
         for path in place.rglob("*")
-        if path.is_file() and path.name != COMPLETE
+        if not path.is_dir() and path.name != COMPLETE
     }
 
 
@@ -88,6 +90,31 @@ def _directory(place: Path) -> None:
     (place / "foo" / "bar.py").mkdir()
 
 
+def _link_the_package(place: Path) -> None:
+    (place / "foo").rename(place.parent.parent / "elsewhere")
+    (place / "foo").symlink_to(place.parent.parent / "elsewhere")
+
+
+def _file_for_directory(place: Path) -> None:
+    (place / "foo" / "bar.py").unlink()
+    (place / "foo" / "__init__.py").unlink()
+    (place / "foo").rmdir()
+    (place / "foo").write_bytes(b"")
+
+
+def _fifo(place: Path) -> None:
+    (place / "foo" / "bar.py").unlink()
+    os.mkfifo(place / "foo" / "bar.py")
+    os.mkfifo(place / "more.py")
+
+
+def _same_size_and_time(place: Path) -> None:
+    file = place / "foo" / "bar.py"
+    told = file.stat()
+    file.write_bytes(b"x = 3\n")
+    os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
+
+
 def _open_up(place: Path) -> None:
     (place / "foo").chmod(0o777)
     _add(place)
@@ -100,7 +127,21 @@ def _incomplete(place: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [_change, _cut, _remove, _add, _link, _link_directory, _directory, _open_up, _incomplete],
+    [
+        _change,
+        _cut,
+        _remove,
+        _add,
+        _link,
+        _link_directory,
+        _link_the_package,
+        _directory,
+        _file_for_directory,
+        _fifo,
+        _same_size_and_time,
+        _open_up,
+        _incomplete,
+    ],
 )
 def test_what_was_changed_is_put_right_before_it_is_used(cache: Cache, harm: object) -> None:
     place = cache.fill(SHA, members())
@@ -110,6 +151,44 @@ def test_what_was_changed_is_put_right_before_it_is_used(cache: Cache, harm: obj
     assert held(place) == MEMBERS and not any(p.is_symlink() for p in place.rglob("*"))
     assert not (place / "foo").stat().st_mode & 0o022
     assert [one.name for one in cache.root.iterdir()] == [SHA]
+
+
+def test_a_mask_of_the_process_opens_nothing(cache: Cache) -> None:
+    before = os.umask(0)
+    try:
+        place = cache.fill(SHA, iter([("foo/deep/er/__init__.py", b"")]))
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in place.rglob("*")}
+    assert modes == {0o700, 0o600}
+
+
+def _flags(directory: Path) -> int:
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        told = fcntl.ioctl(handle, tree._GET_FLAGS, bytes(tree._LONG))
+    except OSError:
+        pytest.skip("this file system has no such flags")
+    finally:
+        os.close(handle)
+    return int.from_bytes(told, sys.byteorder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a flag of Linux")
+def test_unpacked_sources_are_spread_over_the_disk(cache: Cache) -> None:
+    place = cache.fill(SHA, members())
+    if not _flags(cache.root) & 0x20000:
+        pytest.skip("this file system does not have it")
+    assert not _flags(place) & 0x20000, "one source stays together"
+
+
+def test_a_file_system_that_spreads_nothing_is_no_obstacle(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_GET_FLAGS", 0)
+    assert held(cache.fill(SHA, members())) == MEMBERS
 
 
 def test_members_that_turn_out_wrong_leave_nothing(cache: Cache) -> None:

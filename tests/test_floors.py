@@ -16,6 +16,7 @@ FLOORS = [
         "director.files",
         "director.journal",
         "director.logfilter",
+        "director.tree",
     },
     {"director.tls"},
     {"director.settings"},
