@@ -23,7 +23,8 @@ class Event:
     """One line of the history.
 
     ``time``: RFC 3339 UTC. ``event``: ``active``, ``undone`` (active again by ``undo``), ``failed``, ``went-back``,
-    ``unloaded``, ``actor-died``, ``actor-failed``, ``blocked``, ``pinned``, ``unpinned``.
+    ``unloaded``, ``actor-died``, ``actor-failed``, ``blocked``, ``killed`` (it did not exit when it was asked
+    to), ``left-over`` (what an actor started outlived it and was ended), ``pinned``, ``unpinned``.
     """
 
     time: str

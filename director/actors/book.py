@@ -29,6 +29,8 @@ from director.settings.tli import Message
 READY_LIMIT = 30.0
 #: Seconds after ActorExitRequest until an actor that did not exit is given up.
 END_LIMIT = 10.0
+#: Seconds after it was killed until an actor whose end was not told is given up.
+KILL_LIMIT = 3.0
 #: Seconds between the news that a role passes on and the old actor's OnDeactivate: requests on their way arrive first.
 GRACE = 0.25
 
@@ -94,7 +96,7 @@ class Book:
     def _create(self, version: Version, actor: RoleActor, *, trial: bool = False) -> None:
         self._next += 1
         actor.id, actor.trial, actor.started = self._next, trial, self._now
-        actor.ready = actor.asked = actor.ending = False
+        actor.ready = actor.asked = actor.ending = actor.killed = False
         actor.moving = actor.deactivated = actor.stopped = actor.failed = False
         actor.answer = ""
         name = None if trial else actor.spec.global_name

@@ -21,7 +21,7 @@ from typing import Any
 from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
 
 from director import convention
-from director.actors import leftovers, pids, reporting
+from director.actors import leftovers, reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
 from director.actors.groups import Groups
@@ -29,7 +29,7 @@ from director.actors.known import everything
 from director.actors.members import SILENT, Member, Members
 from director.actors.messages import AUTHORITY_NAME, Message, reply
 from director.actors.notebook import gone
-from director.actors.requests import Requests
+from director.actors.reaping import Reaping
 from director.actors.words import last_words
 from director.errors import DirectorError
 from director.settings.config import director_directory, read_convention
@@ -47,7 +47,7 @@ PASSED_ON = {"RetrieveAll", "RetrieveRole", "RequestNotification", "Watch", "Unw
 LEADERS_ONLY = {"DefineGroup", "LoadSource", "UnloadSource", "Undo", "Pin", "Unpin"}
 
 
-class Convening(Requests):
+class Convening(Reaping):
     """The part of the Director that knows of other hosts."""
 
     def __init__(self) -> None:
@@ -260,7 +260,7 @@ class Convening(Requests):
             return
         for address in message["Lost"]:
             self.send(address, ActorExitRequest())
-        self._report(message, [one for one in message["Actors"] if gone(one)])
+        self._report(message, gone(message["Actors"]))
 
     def _report(self, message: Message, ended: list[Any] | None = None) -> None:
         self.leader_heard = time.monotonic()
@@ -320,7 +320,7 @@ class Convening(Requests):
 
     def _on_kill(self, message: Message, sender: Any) -> None:
         if sender == self.leader and message["SourceHash"] in self.unpacked:
-            pids.kill_all(self.unpacked[message["SourceHash"]])
+            self._kill_source(message["SourceHash"])
 
     # ---- why an actor ended ----------------------------------------------------------------------
 
@@ -404,6 +404,8 @@ class Convening(Requests):
         if found and not words:
             words = last_words(self.unpacked.get(found[0].source_hash, os.devnull))
         self._forget_actor(actor_id)
+        if found:
+            self._look_for_strays(found[0])
         self._perform(self.groups.actor_exited(actor_id, words, time.monotonic()))
 
     def _lost(self, actor_id: int, code: str, text: str) -> None:

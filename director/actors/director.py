@@ -86,11 +86,9 @@ class Director(Convening):
         self.noted = []
         if told:
             versions = told["Versions"]
-            left, dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
-            for address in left:
-                self.send(address, ActorExitRequest())
-            for place in dead:
-                pids.kill_all(place)
+            dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
+            for source_hash, place in dead:
+                pids.kill_all(place or os.devnull, source_hash)
             self.unpacked |= {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
             self.watchers = [(one, group) for one, group in told["Watchers"]]
             self.adopted = set(self.actors.addresses)
@@ -104,8 +102,9 @@ class Director(Convening):
 
     def _pulse(self) -> None:
         self.adopted &= set(self.actors.addresses)
+        ended = notebook.gone(self.actors.addresses[one] for one in self.adopted)
         for actor_id in sorted(self.adopted):
-            if notebook.gone(self.actors.addresses[actor_id]):
+            if self.actors.addresses[actor_id] in ended:
                 self._exited(actor_id)
         if self.adopted:
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
@@ -208,6 +207,8 @@ class Director(Convening):
             self._beat()
         elif message.payload == "held":
             self._release_held()
+        elif message.payload[0] == "strays":
+            self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
             self._conclude(message.payload[2])
         elif message.payload[0] == "doubt":
@@ -234,6 +235,7 @@ class Director(Convening):
                     self._ask_authority(source_hash)
                 case m.UnloadSource(source_hash):
                     self.unloadActorSource(source_hash)
+                    self._look_for_strays_of(source_hash)
                     self._forget(source_hash)
                 case m.Create():
                     self._create(action)
@@ -244,9 +246,10 @@ class Director(Convening):
                     self._say(actor, Thespian_StatusReq())
                 case m.End(actor):
                     self.send(self.actors.addresses[actor], ActorExitRequest())
+                case m.KillActor(actor):
+                    self._kill_actor(actor)
                 case m.Kill(source_hash):
-                    killed = pids.kill_all(self.unpacked.get(source_hash, os.devnull))
-                    log.warning("did not exit and were killed: processes %s", killed)
+                    self._kill_source(source_hash)
                     for member in self.members.met():
                         order = {"MemberOp": "Kill", "SourceHash": source_hash}
                         self.send(member.director, order)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from director.actors.activation import VALIDATION_LIMIT, Activation
-from director.actors.book import READY_LIMIT
+from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.versions import (
     LOADING,
     Action,
     Finished,
     Kill,
+    KillActor,
     RoleActor,
     State,
     UnloadSource,
@@ -70,7 +71,7 @@ class Groups(Activation):
         """Take over a version of a Director that died.
 
         Args:
-            state: ACTIVE or RETIRED.
+            state: ACTIVE, RETIRED, or ENDING: its actors are to end, and it goes with the last of them.
             living: for each actor of the TLI whether it was deactivated, None where it does not live.
 
         Returns:
@@ -97,6 +98,10 @@ class Groups(Activation):
 
     def after_adoption(self) -> list[Action]:
         """What is to be done when all versions are taken over."""
+        for version in [v for v in self.versions.values() if v.state is State.ENDING]:
+            for actor in version.living:
+                self._end(actor)
+            self._drop_if_empty(version)
         return self._take()
 
     def source_loaded(self, source_hash: str, now: float) -> list[Action]:
@@ -306,16 +311,29 @@ class Groups(Activation):
         elif kind == "answer":
             self._no_answer(version, actor)
         elif version.state is State.ACTIVE and not actor.ready and not actor.ending:
+            self._out.append(KillActor(actor.id))
             actor.id = 0
             self._died_active(version, actor, "it took no message and did not end")
         elif actor.ending or version.state in {State.ENDING, State.FAILED}:
-            loading = self.loading(version.group)
+            self._did_not_end(version, actor)
+
+    def _did_not_end(self, version: Version, actor: RoleActor) -> None:
+        """Asked to exit, it went on: it is killed, which may be told, or given up when it was not told."""
+        going = version.state in {State.ENDING, State.FAILED}
+        if not actor.killed:
+            actor.killed = True
+            self._out.append(Kill(version.source_hash) if going else KillActor(actor.id))
+            self._record(version, "killed", f"{actor.spec.class_name} did not exit and was killed")
+            self._timer("end", version, actor.id, KILL_LIMIT)
+            return
+        loading = self.loading(version.group)
+        if loading and not going:
+            self._fail(loading, "not-ended", f"{actor.spec.class_name} did not end")
+        if going:
+            actor.id = 0
+            self._drop_if_empty(version)
             if loading:
-                self._fail(loading, "not-ended", f"{actor.spec.class_name} did not end")
-            if version.state in {State.ENDING, State.FAILED}:
-                actor.id = 0
-                self._out.append(Kill(version.source_hash))
-                self._drop_if_empty(version)
+                self._advance(loading)
 
 
 def _names(version: Version) -> set[str | None]:

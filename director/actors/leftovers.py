@@ -1,14 +1,50 @@
 """Processes of loaded sources that nobody supervises any more (Linux; elsewhere none are found).
 
-What lives here: finding and ending them. A process of a source holds the marker of its unpacked directory open as long
-as it lives (`director.actors.runtime`), and so do its forks.
+What lives here: finding and ending them. Three things prove that a process is of a source. It holds the marker of its
+unpacked directory open as long as it lives, and so do its forks. It is in the process group of a role actor, which is
+made when that process becomes one (`director.actors.runtime`), and which everything that it starts is born into. Or,
+where it is another program by now, its environment tells the actor system and the source.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from director.actors.boundary import VARIABLE
+from director.actors.words import GROUP, folder_of, is_alive
+
+#: How Thespian writes the address of an actor of this host, and Linux (net/tcp_states.h) the state of a socket.
+_ADDRESS = re.compile(r"ActorAddr-\((?:T|UDP)\|:(\d+)\)")
+_LISTENS = "0A"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told from a later one of the same number by its start (clock ticks since the machine's)."""
+
+    pid: int
+    started: int
+
+    @property
+    def there(self) -> bool:
+        """Whether it lives."""
+        return is_alive(self.pid) and _started(self.pid) == self.started
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send it a signal; False where it is gone."""
+        if not self.there:
+            return False
+        try:
+            os.kill(self.pid, number)
+        except OSError:
+            return False
+        return True
 
 
 def end_older(directory: str, age: float) -> list[int]:
@@ -21,35 +57,141 @@ def end_older(directory: str, age: float) -> list[int]:
     Returns:
         their ids.
     """
-    ended = []
-    for pid, told in running(directory):
-        if told > age:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                ended.append(pid)
-            except OSError:
-                continue
-    return ended
+    return [
+        process.pid
+        for process in _holders(directory)
+        if _age(process) > age and process.signal(signal.SIGKILL)
+    ]
 
 
-def running(directory: str) -> list[tuple[int, float]]:
-    """The processes of this actor system that are of an unpacked source, each with its age in seconds."""
-    marker = os.path.realpath(Path(directory) / ".complete")
+def of_source(
+    directory: str, source_hash: str, leaders: Iterable[int] | None = None
+) -> list[Process]:
+    """Every process of a source: its actors, what they forked, and what they started.
+
+    Args:
+        directory: where it is, or was, unpacked.
+        source_hash: Thespian's name of it.
+        leaders: what `leaders_of` told while the directory was there; default: what it tells now.
+    """
+    found = {*_holders(directory), *_told(source_hash)}
+    for leader in leaders_of(directory) if leaders is None else leaders:
+        found |= set(_group(leader))
+    return sorted(found, key=lambda process: process.pid)
+
+
+def stranded(directory: str) -> list[Process]:
+    """What role actors of a source started, and left behind when they died."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        try:
-            if os.getsid(pid) != os.getsid(0) or pid in {os.getpid(), os.getppid()}:
-                continue
-            links = [os.readlink(link) for link in (entry / "fd").iterdir()]  # noqa: PTH115
-            if marker in links:
-                found.append((pid, _age(entry)))
-        except OSError:
-            continue  # it ended meanwhile
+    for leader in leaders_of(directory):
+        if not is_alive(leader):
+            left = _group(leader)
+            if not left:  # the number may be another's from now on
+                (folder_of(directory) / f"{leader}{GROUP}").unlink(missing_ok=True)
+            found += left
     return found
 
 
-def _age(entry: Path) -> float:
-    started = int((entry / "stat").read_text().rpartition(")")[2].split()[19])
+def leaders_of(directory: str) -> list[int]:
+    """The processes that became actors of a source, living and dead."""
+    found = folder_of(directory).glob(f"*{GROUP}")
+    return [int(path.stem) for path in found if path.stem.isdecimal()]
+
+
+def listener(port: int, processes: Iterable[int]) -> int:
+    """Which of these processes has a socket at a port of its own; 0 for none of them."""
+    inodes = {socket.inode for socket in sockets() if socket.port == port}
+    for pid in processes:
+        with contextlib.suppress(OSError):
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                target = os.readlink(link)  # noqa: PTH115
+                if target.startswith("socket:[") and int(target[8:-1]) in inodes:
+                    return pid
+    return 0
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A socket of this host: its port, the kernel's number of it, and what waits in it to be read.
+
+    ``taking``: whether messages of whomever arrive at it. ``waiting``: bytes; of one that listens, connections.
+    """
+
+    port: int
+    inode: int
+    taking: bool
+    waiting: int
+
+
+def port_of(address: object) -> int:
+    """The port of an actor of this host by its address; 0 where it is another host's, or is not known yet."""
+    found = _ADDRESS.fullmatch(str(address))
+    return int(found[1]) if found else 0
+
+
+def sockets() -> Iterator[Socket]:
+    """The IPv4 sockets of this host."""
+    for kind in ("tcp", "udp"):
+        try:
+            lines = Path(f"/proc/net/{kind}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            port, waiting = fields[1].rpartition(":")[2], fields[4].rpartition(":")[2]
+            # A closed connection's state goes on for a while, and is nobody's.
+            if int(fields[9]):
+                taking = kind == "udp" or fields[3] == _LISTENS
+                yield Socket(int(port, 16), int(fields[9]), taking, int(waiting, 16))
+
+
+def _holders(directory: str) -> Iterator[Process]:
+    """Processes that hold the marker of an unpacked source."""
+    marker = os.path.realpath(Path(directory) / ".complete")
+    for pid in _others():
+        with contextlib.suppress(OSError):
+            # The Director and the Source Authority open markers too, for a moment.
+            if os.getsid(pid) == os.getsid(0) and os.getpgid(pid) == os.getpgid(0):
+                continue
+            links = Path(f"/proc/{pid}/fd").iterdir()
+            if any(os.readlink(link) == marker for link in links):  # noqa: PTH115
+                yield Process(pid, _started(pid))
+
+
+def _told(source_hash: str) -> Iterator[Process]:
+    """Programs whose environment says that an actor of the source of this very system started them."""
+    system = os.environ.get("DIRECTOR_SYSTEM", "")
+    wanted = {f"DIRECTOR_SYSTEM={system}".encode(), f"{VARIABLE}={source_hash}".encode()}
+    for pid in _others() if system else ():
+        with contextlib.suppress(OSError):
+            if wanted <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
+                yield Process(pid, _started(pid))
+
+
+def _group(leader: int) -> list[Process]:
+    found = []
+    for pid in _others():
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == leader and os.getsid(pid) == os.getsid(0) and is_alive(pid):
+                found.append(Process(pid, _started(pid)))
+    return found
+
+
+def _others() -> list[int]:
+    try:
+        found = [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
+    except OSError:
+        return []
+    return [pid for pid in found if pid not in {os.getpid(), os.getppid()}]
+
+
+def _started(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
+
+
+def _age(process: Process) -> float:
     up = float(Path("/proc/uptime").read_text().split()[0])
-    return up - started / os.sysconf("SC_CLK_TCK")
+    return up - process.started / os.sysconf("SC_CLK_TCK")

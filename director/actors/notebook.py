@@ -7,13 +7,13 @@ addresses cannot be written to one.
 
 from __future__ import annotations
 
-import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from thespian.actors import ActorTypeDispatcher
 
+from director.actors import leftovers
 from director.actors.answers import Actors
 from director.actors.groups import Groups
 from director.actors.messages import Message
@@ -22,7 +22,6 @@ from director.settings.tli import tli_from_definition
 
 #: Its global name.
 NOTEBOOK_NAME = "Director Notebook"
-_TCP = re.compile(r"ActorAddr-\(T\|:(\d+)\)")
 
 
 class Notebook(ActorTypeDispatcher):
@@ -64,42 +63,52 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
 
 def take_up(
     told: list[Message], groups: Groups, actors: Actors, now: float
-) -> tuple[list[Any], list[str]]:
+) -> list[tuple[str, str]]:
     """Make the versions of a predecessor's note our own.
 
+    A version that was ending goes on to end. One whose load was not decided never served: what it started is to be
+    killed, and it goes.
+
     Returns:
-        addresses of actors that belong to no version any more, to be ended; and where sources lie whose load was not
-        decided, whose processes are to be killed: they never served.
+        source hash and place of those, to be killed before anything else is done.
     """
-    left: list[Any] = []
     undecided = []
     for one in told:
         tli = tli_from_definition(one["Definition"])
         version = Version(one["SourceHash"], one["Group"], one["Version"], one["File"], tli)
         state = State(one["State"])
         addresses = [actor["Address"] for actor in one["Actors"]]
-        if state in LOADING or state in {State.ENDING, State.FAILED}:
-            left += [address for address in addresses if address is not None]
-            undecided += [one["Unpacked"]] if state in LOADING and one["Unpacked"] else []
-            continue
+        if state is State.VALIDATING:
+            continue  # Thespian may have it pending, and must not be told to unload it then
         living = [None if a["Address"] is None else bool(a["Deactivated"]) for a in one["Actors"]]
+        if state in LOADING:
+            undecided.append((version.source_hash, str(one["Unpacked"])))
+            living = [None for _ in living]
+        if state in LOADING or state is State.FAILED:
+            state = State.ENDING
         for number, actor in enumerate(groups.adopt(version, state, living, now)):
             if actor:
                 actors.addresses[actor] = actors.met[actor] = addresses[number]
                 actors.started[actor] = one["Actors"][number]["Started"]
-    return left, undecided
+    return undecided
 
 
-def gone(address: Any) -> bool:
-    """Whether nothing listens at an actor's address any more; False where that cannot be seen.
+def gone(addresses: Iterable[Any]) -> list[Any]:
+    """Those addresses at which nothing takes messages any more, as far as that can be seen.
 
     Thespian tells an actor's end to its parent alone, and that of an adopted actor is dead.
     """
-    found = _TCP.fullmatch(str(address))
-    if not found:
-        return False
+    taking = {one.port for one in leftovers.sockets() if one.taking}
+    ports = [(address, leftovers.port_of(address)) for address in addresses]
+    if taking or not ports:
+        return [address for address, port in ports if port and port not in taking]
+    return [address for address, port in ports if port and _refused(port)]
+
+
+def _refused(port: int) -> bool:
+    """Where the kernel does not tell its sockets: whether nothing takes connections there."""
     try:
-        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=1):
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
             return False
     except ConnectionRefusedError:
         return True

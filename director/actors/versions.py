@@ -37,7 +37,7 @@ class RoleActor:
     ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that the class of a
     GlobalName starts, ``tried`` that it did. ``moving``: its role is about to pass to another version, clients wait.
     ``stopped``: it has taken its OnDeactivate. ``asked``: its Ready question is out, ``answer`` what came instead.
-    ``lost``: its host is out of reach, or no host takes it.
+    ``lost``: its host is out of reach, or no host takes it. ``killed``: it did not exit when it was asked to.
     """
 
     spec: ActorSpec
@@ -53,6 +53,7 @@ class RoleActor:
     stopped: bool = False
     failed: bool = False
     lost: bool = False
+    killed: bool = False
     deaths: int = 0
     started: float = 0.0
 
@@ -152,6 +153,13 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class KillActor:
+    """Kill this actor's process: it was asked to exit, and had its time."""
+
+    actor: int
+
+
+@dataclass(frozen=True)
 class Timer:
     """Call `Groups.timer` with this key after so many seconds."""
 
@@ -202,6 +210,7 @@ Action = (
     | AskReady
     | End
     | Kill
+    | KillActor
     | Timer
     | Finished
     | Changed

@@ -1,8 +1,8 @@
-"""What an actor's process leaves for the Director about its start: its last words, and the mark that it began.
+"""What an actor's process leaves for the Director: the mark that it began, and its last words.
 
 Thespian tells that an actor ended, and not why; of one that ends by ``os._exit`` or a crash before it was up it tells
-nothing at all. So a process that becomes an actor of a source leaves a mark, and the traceback where its start fails.
-Both lie beside the unpacked source. Standard library only.
+nothing at all. So a process that becomes an actor of a source leaves a mark, the traceback where its start fails, and
+its exit status with the place where it left. All lie beside the unpacked source. Standard library only.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 #: Seconds that the mark of a start is of interest.
 FRESH = 120.0
+#: The ending of the file that tells that a process leads a group of its own.
+GROUP = ".group"
+#: Seconds from a call of sys.exit within which the process's end is its doing.
+_LEAVING = 2.0
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 
 
@@ -50,6 +57,49 @@ def leave_mark(directory: str, class_name: str) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     faulthandler.enable(crash, all_threads=False)
+    _lead_group(path)
+    _tell_of_exit(directory)
+
+
+def _lead_group(mark: Path) -> None:
+    """What this process starts is told from everything else by its group, even when this process is dead."""
+    try:
+        os.setpgid(0, 0)
+        mark.with_suffix(GROUP).touch(mode=0o600)
+    except (AttributeError, OSError):
+        pass  # no such thing here, or it leads one already; what it starts is found by other signs
+
+
+def _tell_of_exit(directory: str) -> None:
+    """Leave word of an end by ``sys.exit`` or ``os._exit``, and where it was called.
+
+    Nobody but Thespian's Admin hears the exit status, and it tells nobody. Every end of a process that multiprocessing
+    made passes through ``os._exit``.
+    """
+    pid, plain_exit, plain_leave = os.getpid(), sys.exit, os._exit
+    inside = os.fspath(directory) + os.sep
+    called: list[tuple[float, str]] = []
+
+    def place() -> str:
+        found = [one for one in traceback.extract_stack() if one.filename.startswith(inside)]
+        return "".join(traceback.format_list(found)).rstrip()
+
+    def told_exit(*status: Any) -> Any:
+        if os.getpid() == pid:
+            called.append((time.monotonic(), f"sys.exit was called:\n{place()}"))
+        plain_exit(*status)
+
+    def told_leave(status: int) -> Any:
+        if os.getpid() == pid and not (folder_of(directory) / f"{pid}.txt").exists():
+            here = place()
+            where = f"os._exit was called:\n{here}" if here else ""
+            if not where and called and time.monotonic() - called[-1][0] < _LEAVING:
+                where = called[-1][1]
+            if where or status:
+                leave_word(directory, f"its process ended with exit status {status}\n{where}")
+        plain_leave(status)
+
+    sys.exit, os._exit = told_exit, told_leave
 
 
 def leave_word(directory: str, text: str) -> None:
