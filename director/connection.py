@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,52 @@ class Connection:
             self._meet()
         return self._ask(request, kind, limit)
 
+    def ask_each(
+        self, requests: Iterable[tuple[str, dict[str, Any]]], kind: str, limit: float, at_once: int
+    ) -> Iterator[tuple[str, dict[str, Any] | DirectorError]]:
+        """Ask several things, some of them at once; each answer comes as soon as it is there.
+
+        Args:
+            requests: each with a name of its own; taken one by one, when there is room.
+            kind, limit: as for `ask`, of each.
+            at_once: so many wait for their answer at a time.
+
+        Yields:
+            the name, and the answer or why there is none. A Director that dies fails what waits for it; its successor
+            is asked the rest.
+        """
+        left, waiting = iter(requests), dict[str, tuple[str, float]]()
+        more = True
+        while more or waiting:
+            while more and len(waiting) < at_once:
+                name, request = next(left, ("", None))
+                if request is None:
+                    more = False
+                    break
+                try:
+                    if self._director is None:
+                        self._meet()
+                    waiting[self._tell(request)] = (name, time.monotonic() + limit)
+                except DirectorError as problem:
+                    yield name, problem
+            if not waiting:
+                continue
+            try:
+                answer = self._hear(LOOK_AFTER)
+            except DirectorError as problem:
+                for name, _ in waiting.values():
+                    yield name, problem
+                waiting.clear()
+                continue
+            request_id = str(answer.get("RequestId")) if answer else ""
+            if answer and request_id in waiting and _is_last(answer, kind):
+                yield waiting.pop(request_id)[0], answer
+            now = time.monotonic()
+            for request_id, (name, deadline) in list(waiting.items()):
+                if deadline < now:
+                    del waiting[request_id]
+                    yield name, self._no_answer(name, limit)
+
     def _meet(self) -> None:
         """Find the Director, compare protocols, and tell one that is new where it is."""
         from director.actors.messages import DIRECTOR_NAME, PROTOCOL
@@ -140,22 +186,35 @@ class Connection:
             )
 
     def _ask(self, request: dict[str, Any], kind: str, limit: float) -> dict[str, Any]:
-        request_id = uuid.uuid4().hex
-        self.system.tell(self._director, {**request, "RequestId": request_id})
+        request_id = self._tell(request)
         deadline = time.monotonic() + limit
         while (left := deadline - time.monotonic()) > 0:
-            answer = self.system.listen(timedelta(seconds=min(left, LOOK_AFTER)))
+            answer = self._hear(min(left, LOOK_AFTER), look=left > LOOK_AFTER)
             # Answers to earlier requests that came too late are none to this one.
-            if isinstance(answer, dict) and answer.get("RequestId") == request_id:
+            if answer and answer.get("RequestId") == request_id:
                 if answer.get("DirectorResponse") == "AskLeader":
                     raise _ask_leader(answer)
-                if answer.get("DirectorResponse") == kind or not answer.get("Success"):
+                if _is_last(answer, kind):
                     return answer
                 self.say(f"{answer.get('DirectorResponse')}: {answer.get('SourceHash', '')}")
-            elif answer is None and left > LOOK_AFTER:
-                self._look_after()
-        raise DirectorError(
-            f"The Director did not answer {request.get('DirectorOp')} within {limit:.0f} s.",
+        raise self._no_answer(str(request.get("DirectorOp")), limit)
+
+    def _tell(self, request: dict[str, Any]) -> str:
+        """Send a request; returns what its answers are known by."""
+        request_id = uuid.uuid4().hex
+        self.system.tell(self._director, {**request, "RequestId": request_id})
+        return request_id
+
+    def _hear(self, seconds: float, *, look: bool = True) -> dict[str, Any] | None:
+        """The next message of the Director; where none came, and ``look``, see whether one still can."""
+        answer = self.system.listen(timedelta(seconds=seconds))
+        if answer is None and look:
+            self._look_after()
+        return answer if isinstance(answer, dict) else None
+
+    def _no_answer(self, what: str, limit: float) -> DirectorError:
+        return DirectorError(
+            f"The Director did not answer {what} within {limit:.0f} s.",
             hint=f"Look into {self.processes.config.log_directory}.",
             code="no-answer",
         )
@@ -178,6 +237,11 @@ class Connection:
                 hint="`director start` cleans up and starts it anew.",
                 code="system-died",
             )
+
+
+def _is_last(answer: dict[str, Any], kind: str) -> bool:
+    """Whether this is the reply that was waited for, or a failure."""
+    return answer.get("DirectorResponse") == kind or not answer.get("Success")
 
 
 def _ask_leader(answer: dict[str, Any]) -> DirectorError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from director.choice import Phase, Present, chosen_before
-from director.control import LOAD_LIMIT, DirectorControl
+from director.control import LOAD_LIMIT, DirectorControl, Refreshed
 from director.errors import DirectorError
 from director.files import write_atomically
 from director.notify import Notifier
@@ -109,14 +109,20 @@ class Loads:
     def _load_each(self, wanted: dict[str, str], how: str) -> list[str]:
         """Load a file for each group; returns the groups that failed."""
         failed = []
-        for group, file in sorted(wanted.items()):
-            self.notify.more_time(LOAD_LIMIT + 30)
-            try:
-                loaded = self.control.load(file if Path(file).is_file() else group)
-                self.tell(logging.INFO, f'{how} "{group}" {loaded.path}')
-            except (DirectorError, OSError) as problem:
-                failed.append(group)
-                self.tell(logging.ERROR, f'"{group}": {problem}')
+        self.notify.more_time(LOAD_LIMIT * max(1, len(wanted)) + 30)
+        targets = {
+            group: file if Path(file).is_file() else group for group, file in sorted(wanted.items())
+        }
+        try:
+            results = self.control.load_each(targets) if targets else []
+        except DirectorError as problem:
+            results = [Refreshed(group, None, problem) for group in targets]
+        for result in results:
+            if result.loaded:
+                self.tell(logging.INFO, f'{how} "{result.group}" {result.loaded.path}')
+            else:
+                failed.append(result.group)
+                self.tell(logging.ERROR, f'"{result.group}": {result.error}')
         return failed
 
     def _status(self, failed: list[str]) -> str:

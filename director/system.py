@@ -25,6 +25,8 @@ from director.settings.config import Config
 
 #: Seconds that starting a system, and ending its processes, may take.
 START_LIMIT, STOP_LIMIT = 60.0, 15.0
+#: Seconds that what actors started may go on when all actors have ended.
+STRAY_LIMIT = 2.0
 #: The system bases that go on by themselves and can be reached from other processes.
 BASES_THAT_STAY = ("multiprocTCPBase", "multiprocUDPBase")
 _HOST = "director.actors.host"
@@ -115,6 +117,23 @@ class SystemProcesses:
         # A session's number may be another's by now: only processes that tell where they are from count.
         return [pid for pid in session_members(session) if self._is_ours(pid)] if session else []
 
+    def strays(self) -> list[int]:
+        """The ids of processes that actors started and that left the system's session; their environment tells.
+
+        Whoever runs this, perhaps on an actor's behalf, is none.
+        """
+        mark = f"DIRECTOR_SYSTEM={self.state}".encode()
+        session, own = self._known("session"), {os.getpid(), os.getppid()}
+        found = []
+        for pid in _all():
+            try:
+                told = pid not in own and Path(f"/proc/{pid}/environ").read_bytes()
+                if told and mark in told.split(b"\0") and os.getsid(pid) != session:
+                    found.append(pid)
+            except OSError:
+                continue  # it ended meanwhile, or is another user's
+        return found
+
     def _admin_lives(self) -> bool:
         return self._known("admin_pid") in self.members()
 
@@ -141,15 +160,24 @@ class SystemProcesses:
     def wait_until_gone(self, limit: float = STOP_LIMIT) -> list[int]:
         """Wait for every process to end; those that do not within ``limit`` seconds are killed.
 
+        The Admin ends after its actors: what is there without it is what actors started, which is asked to end.
+
         Returns:
             the ids of the processes that had to be killed.
         """
-        deadline = time.monotonic() + limit
+        deadline, asked = time.monotonic() + limit, False
+        admin = self._known("admin_pid")
         while (left := self.members()) and time.monotonic() < deadline:
+            if admin not in left and not asked:
+                asked = True
+                deadline = min(deadline, time.monotonic() + STRAY_LIMIT)
+                for pid in left:
+                    _kill(pid, signal.SIGTERM)
             time.sleep(0.05)
+        left += self.strays()
         killed = [pid for pid in left if _kill(pid, signal.SIGKILL)]
         deadline = time.monotonic() + 5
-        while self.members() and time.monotonic() < deadline:
+        while (self.members() or any(map(_there, killed))) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._record.unlink(missing_ok=True)
         return killed
@@ -160,7 +188,7 @@ class SystemProcesses:
         Returns:
             the ids of the processes that were there.
         """
-        left = self.members()
+        left = self.members() + self.strays()
         for pid in left:
             _kill(pid, signal.SIGTERM)
         self.wait_until_gone(2.0)
@@ -253,14 +281,32 @@ def _told_of(result: Path) -> list[int]:
 def session_members(session: int) -> list[int]:
     """The ids of the living processes of a session (Linux; elsewhere none are found)."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+    for pid in _all():
         try:
-            fields: Sequence[str] = (entry / "stat").read_text().rpartition(")")[2].split()
+            if os.getsid(pid) != session:  # a call of the kernel's costs less than a file of its
+                continue
+            fields: Sequence[str] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue  # it ended meanwhile
-        if fields[3] == str(session) and fields[0] not in "ZX":
-            found.append(int(entry.name))
+        if fields[0] not in "ZX":
+            found.append(pid)
     return found
+
+
+def _there(pid: int) -> bool:
+    """Whether a process that was killed has not ended yet: its environment is gone a moment before."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _all() -> list[int]:
+    """The ids of all processes."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _kill(pid: int, number: signal.Signals) -> bool:

@@ -104,16 +104,18 @@ def load(
 
 
 def _refresh(control: DirectorControl, as_json: bool, command: str) -> bool:
-    with progress("loading"):
-        results: Sequence[Refreshed] = control.refresh()
-    for result in results:
+    def tell_one(result: Refreshed) -> None:
         for warning in result.loaded.warnings if result.loaded else ():
             tell(f"director: warning: {result.group}: {warning}")
         if result.error:
             tell(f'director: "{result.group}": {result.error}')
+        if result.loaded and not as_json:
+            show(False, dict, report(result.loaded))
+
+    with progress("loading"):
+        results: Sequence[Refreshed] = control.refresh(told=tell_one)
     told = [(result.group, result.loaded, result.error) for result in results]
-    lines = [line for result in results if result.loaded for line in report(result.loaded)]
-    show(as_json, lambda: documents().loaded(told, command), lines)
+    show(as_json, lambda: documents().loaded(told, command), ())
     return any(result.error for result in results)
 
 

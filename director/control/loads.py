@@ -6,9 +6,11 @@ itself (`director.actors`).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from director.control.base import valid
 from director.control.files import Files, source_hash
@@ -19,6 +21,7 @@ from director.store import Available
 
 if TYPE_CHECKING:
     from director.history import Pin
+    from director.settings.tli import Tli
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
@@ -31,6 +34,18 @@ NOT_STARTED = frozenset(
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
+#: Loads that are under way at once: more are no faster where processes have to be started (benchmarks/cli.py).
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A load that is about to be asked for."""
+
+    chosen: Available
+    tli: Tli
+    request: dict[str, Any]
+    warnings: list[str]
 
 
 class Loads(Files, Running):
@@ -52,13 +67,7 @@ class Loads(Files, Running):
         """
         self.store.require()
         _ = self.config  # first of all: every file that does not read is told
-        leader = self.member_of()
-        if leader:
-            raise DirectorError(
-                f"This host is a member of the convention led by {leader}: load it there.",
-                hint="Members take sources when an actor needs them.",
-                code="ask-leader",
-            )
+        self._require_leading()
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
@@ -68,9 +77,31 @@ class Loads(Files, Running):
             valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
         return self._load(chosen, settle=settle)
 
+    def _require_leading(self) -> None:
+        leader = self.member_of()
+        if leader:
+            raise DirectorError(
+                f"This host is a member of the convention led by {leader}: load it there.",
+                hint="Members take sources when an actor needs them.",
+                code="ask-leader",
+            )
+
     def _load(
         self, chosen: Available, *, settle: float | None = None, undo: bool = False
     ) -> Loaded:
+        from director import loading
+
+        wanted = self._wanted(chosen, settle=settle, undo=undo)
+        if self.start():
+            self.say("the actor system was started")
+        more = loading.differing(wanted.tli, self.processes.environment())
+        answer = self.ask(wanted.request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
+        return self._loaded(wanted, answer, more)
+
+    def _wanted(
+        self, chosen: Available, *, settle: float | None = None, undo: bool = False
+    ) -> _Wanted:
+        """What the Director is to be asked, when the file and its TLI were found to be good."""
         from director import loading
 
         data = chosen.path.read_bytes()
@@ -84,9 +115,6 @@ class Loads(Files, Running):
         tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
             chosen, verdict
         )
-        if self.start():
-            self.say("the actor system was started")
-        warnings += loading.differing(tli, self.processes.environment())
         request = {
             "DirectorOp": "LoadSource",
             "Source": str(chosen.path),
@@ -98,32 +126,109 @@ class Loads(Files, Running):
         }
         if settle is not None:
             request["Settle"] = float(settle)
-        answer = self.ask(request, "LoadResult", LOAD_LIMIT + (settle or 0.0))
+        return _Wanted(chosen, tli, request, warnings)
+
+    def _loaded(self, wanted: _Wanted, answer: dict[str, Any], warnings: list[str]) -> Loaded:
         if not answer["Success"]:
             code = str(answer.get("Code", "load-failed"))
             family = LoadFailed if code in NOT_STARTED else NotValidated
             raise family(str(answer.get("Message", "the load failed")), code=code)
         self.say(str(answer["Message"]))
         return Loaded(
-            chosen.group,
-            chosen.path,
+            wanted.chosen.group,
+            wanted.chosen.path,
             str(answer["SourceHash"]),
             answer["Code"] != "unchanged",
-            tuple(warnings),
+            (*wanted.warnings, *warnings),
         )
 
-    def refresh(self, leave: Container[str] = ()) -> list[Refreshed]:
-        """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
-
-        One bad group stops no other.
+    def load_each(
+        self, targets: Mapping[str, str], told: Callable[[Refreshed], None] = lambda one: None
+    ) -> list[Refreshed]:
+        """Load a file for each group, several at once; one that fails stops no other.
 
         Args:
-            leave: groups that are left as they are.
+            targets: by group what `load` takes.
+            told: told each as it ends.
+
+        Returns:
+            one for each group, by name.
+
+        Raises:
+            DirectorError: code ``ask-leader``, on a member of a convention.
         """
         from director import loading
 
         self.store.require()
-        results = []
+        self._require_leading()
+        self.start()
+        pins = self.pins()
+        wanted = [
+            (group, partial(loading.choose, self.store, target, pins))
+            for group, target in targets.items()
+        ]
+        return self._load_all(wanted, told)
+
+    def _load_all(
+        self,
+        wanted: Iterable[tuple[str, Callable[[], Available]]],
+        told: Callable[[Refreshed], None],
+    ) -> list[Refreshed]:
+        from director import loading
+
+        results: list[Refreshed] = []
+        asked: dict[str, _Wanted] = {}
+        theirs = self.processes.environment()
+
+        def end(group: str, loaded: Loaded | None, problem: DirectorError | OSError | None) -> None:
+            if isinstance(problem, OSError):
+                problem = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
+            results.append(Refreshed(group, loaded, problem))
+            told(results[-1])
+
+        def requests() -> Iterator[tuple[str, dict[str, Any]]]:
+            for group, find in wanted:
+                try:
+                    asked[group] = self._wanted(find())
+                except (DirectorError, OSError) as problem:
+                    end(group, None, problem)
+                else:
+                    yield group, asked[group].request
+
+        for group, answer in self.connection.ask_each(
+            requests(), "LoadResult", LOAD_LIMIT, AT_ONCE
+        ):
+            one = asked.pop(group)
+            if isinstance(answer, DirectorError):
+                end(group, None, answer)
+                continue
+            try:
+                end(group, self._loaded(one, answer, loading.differing(one.tli, theirs)), None)
+            except DirectorError as problem:
+                end(group, None, problem)
+        return sorted(results, key=lambda one: one.group)
+
+    def refresh(
+        self,
+        leave: Container[str] = (),
+        told: Callable[[Refreshed], None] = lambda one: None,
+    ) -> list[Refreshed]:
+        """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
+
+        Several groups are loaded at once. One bad group stops no other.
+
+        Args:
+            leave: groups that are left as they are.
+            told: told each group as it ends.
+
+        Returns:
+            one for each group, by name.
+        """
+        from director import loading
+
+        self.store.require()
+        results: list[Refreshed] = []
+        wanted: list[tuple[str, Callable[[], Available]]] = []
         self.start()
         leader = self._follows()
         if leader:  # sources are loaded there, and come from there (guide 2.2)
@@ -143,19 +248,26 @@ class Loads(Files, Running):
             try:
                 newest = loading.newest(self.store, group, pins)
                 digest = source_hash(newest.path.read_bytes())
-                if groups.get(group, {}).get("ActiveHash") == digest and digest not in revoked:
-                    loaded = Loaded(group, newest.path, digest, changed=False)
-                else:
-                    loaded = self._load(newest)
-                results.append(Refreshed(group, loaded, None))
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
             except OSError as problem:
                 error = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
                 results.append(Refreshed(group, None, error))
+            else:
+                if groups.get(group, {}).get("ActiveHash") != digest or digest in revoked:
+                    wanted.append((group, partial(_same, newest)))
+                    continue
+                loaded = Loaded(group, newest.path, digest, changed=False)
+                results.append(Refreshed(group, loaded, None))
+            told(results[-1])
+        if wanted:
+            results += self._load_all(wanted, told)
+        results.sort(key=lambda one: one.group)
         # After the loads: a newer version that is good takes over without a gap.
-        results += self._unload_revoked()
-        return results
+        ended = self._unload_revoked()
+        for one in ended:
+            told(one)
+        return results + ended
 
     def revoked(self) -> dict[str, str]:
         """Loaded sources that are revoked by now: source hash → the reason."""
@@ -242,3 +354,7 @@ class Loads(Files, Running):
             if told["ActiveHash"] and told["ActiveHash"] not in before:
                 note = f"after {digest} was unloaded"
                 self.trust("unload").audit_loaded(told["ActiveHash"], "valid", "active-again", note)
+
+
+def _same(chosen: Available) -> Available:
+    return chosen
