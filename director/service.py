@@ -21,6 +21,7 @@ from director.errors import DirectorError
 SERVICE_VARIABLE = "DIRECTOR_SERVICE"
 #: Stands before the description of the unit, in a comment of each file that bootstart writes.
 MARK = "director-bootstart:"
+_NEEDED = ("manager", "name", "directory", "state")
 #: Where units of a manager lie. Windows's scheduler has no place that other users may read.
 PLACES = {
     "systemd": ("etc/systemd/system", "*.service"),
@@ -44,6 +45,8 @@ class Unit:
         state: its state directory.
         user: who it runs as; "" where the manager chooses.
         created: "yes" where bootstart made that user.
+        asked: the name that bootstart was given, where it is not the unit's.
+        made: directories and files that were not there before, outermost first; bootstop removes them where empty.
     """
 
     manager: str
@@ -52,12 +55,15 @@ class Unit:
     state: str
     user: str = ""
     created: str = ""
+    asked: str = ""
+    made: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The line that tells it, fit for a comment of any file: printable ASCII without hyphens in values."""
-        told = {name: value.replace("-", "\0") for name, value in asdict(self).items()}
+        told = {name: value for name, value in asdict(self).items() if value or name in _NEEDED}
         # XML forbids "--" in comments.
-        return f"{MARK} {json.dumps(told)}".replace("\\u0000", "\\u002d")
+        values = json.dumps(told).replace("-", "\\u002d")
+        return f"{MARK} {values}"
 
     def start_command(self) -> tuple[str, ...]:
         """What starts it, as root."""
@@ -76,7 +82,8 @@ def unit_of(text: str) -> Unit | None:
         if mark and len(before) <= len("<!-- "):
             try:
                 told = json.JSONDecoder().raw_decode(after.strip())[0]
-                return Unit(**{name: str(value) for name, value in told.items()})
+                made = tuple(str(one) for one in told.pop("made", ()))
+                return Unit(**{name: str(value) for name, value in told.items()}, made=made)
             except (ValueError, TypeError, AttributeError):
                 return None
     return None
@@ -98,9 +105,11 @@ def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/"
     for place, pattern in PLACES.values():
         for path in sorted((root / place).glob(pattern)):
             try:
+                if not path.is_file():
+                    continue  # a dangling link, or a pipe that nobody writes into
                 unit = unit_of(path.read_text(encoding="utf-8", errors="replace"))
             except OSError:
-                continue  # a dangling link, or not ours to read
+                continue  # not ours to read
             if unit and Path(unit.directory) == directory:
                 return unit
     return None

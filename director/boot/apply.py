@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from director.boot.plan import Command, File, Plan
+from director.boot.places import drop_empty, ids_of, place, require_removable, there
+from director.boot.plan import Command, File, Folder, Plan
 from director.errors import BootError, NotFound
 from director.files import sync_directory, write_atomically
 from director.service import START_LIMIT, unit_of
@@ -71,6 +73,10 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
         with _alone():
             for file in plan.files:
                 work.write(file)
+            for command in plan.users:
+                work.perform(command)
+            for folder in plan.folders:
+                work.make(folder)
             for command in (*plan.enable, *(plan.start if start else ())):
                 work.perform(command)
     except BootError as problem:
@@ -96,29 +102,39 @@ def remove(
 
     Raises:
         NotFound: there is nothing of that name.
-        BootError: a file that is not bootstart's, or a command that failed; running it again goes on from there.
+        BootError: a file that is not bootstart's, cannot be removed, or a command that failed; the service is as it
+            was before, and running it again tries again.
     """
-    files = [_place(root, file.path) for file in plan.files]
-    found = [(path, file) for path, file in zip(files, plan.files, strict=True) if path.is_file()]
+    found = [(path, file) for file in plan.files if there(path := place(root, file.path))]
     if not found:
         raise NotFound(
-            f"There is no {plan.files[-1].path}.", hint="`bootstop NAME` takes bootstart's name."
+            f"There is no {root}{plan.files[-1].path}.",
+            hint="`bootstop NAME` takes bootstart's name.",
         )
     for path, file in found:
         _require_ours(path, file)
+        require_removable(path)
+    kept = [path for one in plan.kept if there(path := place(root, one))] if purge else []
+    for path in kept:
+        require_removable(path)
     work = _Work(plan, run, root)
-    with _alone():
-        for command in (*plan.stop, *(plan.purge if purge else ())):
-            work.perform(command)
-        for path, _ in found:
-            try:
-                path.unlink(missing_ok=True)
-                sync_directory(path.parent)
-            except OSError as problem:
-                raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
-            work.told.append(f"removed {path}")
-        for command in plan.forget:
-            work.perform(command)
+    try:
+        with _alone():
+            for command in (*plan.stop, *(plan.purge if purge else ())):
+                work.perform(command)
+            for path in kept:
+                work.clear(path)
+            for path, _ in found:
+                work.unlink(path)
+            for command in plan.forget:
+                work.perform(command)
+    except BootError as problem:
+        left = work.put_back()
+        hint = "The service is as it was before; run it again when that is mended."
+        if left:
+            hint = f"Bringing the service back failed too: {'; '.join(left)}."
+        raise BootError(problem.message, hint=hint) from None
+    work.told += drop_empty(root, plan.unit.made)
     return work.told
 
 
@@ -127,8 +143,10 @@ def describe(plan: Plan, *, start: bool) -> list[str]:
     lines = []
     for file in plan.files:
         lines += [f"# {file.path} (mode {file.mode:04o})", *file.text.splitlines(), ""]
+    for folder in plan.folders:
+        lines.append(f"# {folder.path}/ (mode {folder.mode:04o}, owner {folder.owner})")
     lines.append("# commands")
-    for command in (*plan.enable, *(plan.start if start else ())):
+    for command in (*plan.users, *plan.enable, *(plan.start if start else ())):
         when = [f"unless `{shlex.join(command.unless)}` succeeds"] if command.unless else []
         if command.unless_says:
             when = [f"unless `{shlex.join(command.unless)}` says {command.unless_says}"]
@@ -156,25 +174,62 @@ class _Work:
         return any(old is not None for _, old, _ in self.before)
 
     def write(self, file: File) -> None:
-        path = _place(self.root, file.path)
+        path = place(self.root, file.path)
         old: bytes | None = None
         mode = 0
-        if path.is_symlink() or path.exists():
+        if there(path):
             _require_ours(path, file)
             old, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
             if old == file.data and (mode == file.mode or os.name == "nt"):
                 return
         try:
-            for folder in reversed([one for one in path.parents if not one.exists()]):
-                folder.mkdir(mode=0o755)
-                self.folders.append(folder)
+            self._make_parents(path)
             write_atomically(path, file.data, mode=file.mode)
-        except PermissionError:
-            raise BootError(f"{path} cannot be written by this user; try it as root.") from None
         except OSError as problem:
-            raise BootError(f"{path} cannot be written: {problem.strerror}.") from None
+            raise _unwritable(path, problem) from None
         self.before.append((path, old, mode))
         self.told.append(f"{'wrote' if old is None else 'changed'} {path}")
+
+    def make(self, folder: Folder) -> None:
+        path = place(self.root, folder.path, whole=True)
+        if path.is_dir():
+            return
+        try:
+            self._make_parents(path)
+            path.mkdir()
+            self.folders.append(path)
+            path.chmod(folder.mode)
+            os.chown(path, *ids_of(folder.owner, self.root))
+        except OSError as problem:
+            raise _unwritable(path, problem) from None
+        self.told.append(f"made {path}")
+
+    def _make_parents(self, path: Path) -> None:
+        for folder in reversed([one for one in path.parents if not one.exists()]):
+            folder.mkdir(mode=0o755)
+            self.folders.append(folder)
+
+    def clear(self, path: Path) -> None:
+        """Remove state or logs; a link goes, not what it leads to."""
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except OSError as problem:
+            where = problem.filename if isinstance(problem.filename, str) else path
+            raise BootError(f"{where} cannot be removed: {problem.strerror}.") from None
+        self.told.append(f"removed {path}")
+
+    def unlink(self, path: Path) -> None:
+        try:
+            old, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+            path.unlink()
+            self.before.append((path, old, mode))
+            sync_directory(path.parent)
+        except OSError as problem:
+            raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
+        self.told.append(f"removed {path}")
 
     def perform(self, command: Command) -> None:
         if command.when_changed and not self.before:
@@ -184,28 +239,69 @@ class _Work:
             if asked.status == 0 and command.unless_says in asked.output:
                 return
         self.tried.append(command)
-        done = self.run(command.words)
+        done = self._run(command, command.words)
         if done.status and not command.may_fail:
             told = self.run(command.why).output if command.why else ""
             words = " ".join(f"{done.output} {told}".split())[-1500:]
             if command.undo and not self.replaced:
                 # It may have worked by half: a start that failed is tried again by the manager.
-                self.run(command.undo)
+                self._run(command, command.undo)
             raise BootError(
                 f"`{shlex.join(command.words)}` failed with {done.status}: {words or 'it said nothing'}."
             )
-        self.done.append(command)
         if not done.status:
+            self.done.append(command)
             self.told.append(command.purpose)
+
+    def _run(self, command: Command, words: Sequence[str]) -> Done:
+        """Run a command, or what undoes it, within the image; its litter goes."""
+        for path in command.touches:
+            place(self.root, path, whole=True)
+        litter = [one for one in command.litter if not there(place(self.root, one))]
+        done = self.run(words)
+        for one in litter:
+            place(self.root, one).unlink(missing_ok=True)
+        return done
+
+    def _undo(self, command: Command) -> list[str]:
+        done = self._run(command, command.undo)
+        if done.status:
+            return [f"`{shlex.join(command.undo)}`: {' '.join(done.output.split())}"]
+        return []
+
+    def put_back(self) -> list[str]:
+        """Bring back a service that could not be removed; returns what did not work."""
+        left = self._restore()
+        if self.before:
+            for command in self.plan.forget:
+                self.run(command.words)
+        for command in reversed(self.done):
+            if command.undo:
+                left += self._undo(command)
+        return left
 
     def take_back(self) -> list[str]:
         """Undo commands and restore files; returns what did not work."""
         left = []
         for command in reversed(self.done):
             if command.undo and not (self.replaced and command in self.plan.start):
-                done = self.run(command.undo)
-                if done.status:
-                    left.append(f"`{shlex.join(command.undo)}`: {' '.join(done.output.split())}")
+                left += self._undo(command)
+        left += self._restore()
+        for folder in reversed(self.folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if not self.replaced:
+            drop_empty(self.root, self.plan.unit.made)
+        if self.before:
+            for command in self.plan.forget:
+                self.run(command.words)
+        if self.replaced and any(command in self.plan.start for command in self.tried):
+            # With its old file the service may run again.
+            self.run(self.plan.start[-1].words)
+        return left
+
+    def _restore(self) -> list[str]:
+        left = []
         for path, old, mode in reversed(self.before):
             try:
                 if old is None:
@@ -215,15 +311,6 @@ class _Work:
                     write_atomically(path, old, mode=mode)
             except OSError as problem:
                 left.append(f"{path}: {problem.strerror}")
-        for folder in reversed(self.folders):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        if self.before:
-            for command in self.plan.forget:
-                self.run(command.words)
-        if self.replaced and any(command in self.plan.start for command in self.tried):
-            # With its old file the service may run again.
-            self.run(self.plan.start[-1].words)
         return left
 
 
@@ -244,24 +331,22 @@ def _alone() -> Iterator[None]:
         os.close(handle)
 
 
-def _place(root: str, path: str) -> Path:
-    """Where a file of the booted host lies now; never outside of the image."""
-    if not root:
-        return Path(path)
-    place = Path(root) / path.lstrip("/")
-    if not place.parent.resolve().is_relative_to(Path(root).resolve()):
-        raise BootError(f"{place} leads out of {root} by a symbolic link.")
-    return place
-
-
 def _require_ours(path: Path, file: File) -> None:
     """Raise BootError for what bootstart did not write, or cannot read."""
     try:
-        text = path.read_bytes().decode(file.encoding, "replace")
+        plain = stat.S_ISREG(path.lstat().st_mode)
+        text = path.read_bytes().decode(file.encoding, "replace") if plain else ""
     except OSError as problem:
         raise BootError(f"{path} cannot be read: {problem.strerror}.") from None
-    if path.is_symlink() or unit_of(text) is None:
+    if unit_of(text) is None:
+        what = " (a directory)" if path.is_dir() and not path.is_symlink() else ""
         raise BootError(
-            f"{path} was not written by bootstart; it was left as it is.",
+            f"{path}{what} was not written by bootstart; it was left as it is.",
             hint="Choose another name, or remove it first.",
         )
+
+
+def _unwritable(path: Path, problem: OSError) -> BootError:
+    if isinstance(problem, PermissionError) and os.name == "posix" and os.geteuid() != 0:
+        return BootError(f"{path} cannot be written by this user; try it as root.")
+    return BootError(f"{path} cannot be written: {problem.strerror}.")

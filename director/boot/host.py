@@ -1,29 +1,31 @@
 """What this host is, and bootstart and bootstop on it.
 
-What lives here: finding the service manager, whether the service's user can reach what it has to run, and the two
-operations behind the commands. Rendering and performing are pure or injected and live beside it.
+What lives here: finding the service manager, what a plan needs to know of the host, and the two operations behind the
+commands. Rendering and performing are pure or injected and live beside it, and so do the checks beforehand.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import director
 from director.boot import MANAGERS, render
 from director.boot.apply import Runner, install, remove, run_command
+from director.boot.checks import (
+    require_free,
+    require_own_name,
+    require_reachable,
+    require_same_name,
+    unit_there,
+)
+from director.boot.places import ids_of, place, there
 from director.boot.plan import Plan, Service
+from director.boot.users import DATABASE
 from director.control import DirectorControl
-from director.errors import BootError, DirectorError, NotFound, UsageError
-from director.service import Unit, unit_of
-
-#: What a boot empties, and what a unit with PrivateTmp does not see.
-_VOLATILE = ("/tmp", "/var/tmp", "/run", "/dev")  # noqa: S108 - nothing is written there
+from director.errors import BootError, NotFound, UsageError
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def plan_for(control: DirectorControl, wanted: Wanted, *, start: bool) -> tuple[
     plan = render(manager, service)
     if wanted.user and manager != "windows":
         service = _with_user(service, plan)
-        plan = render(manager, service)
-    return plan, service
+    service = replace(service, made=_missing(service, plan))
+    return render(manager, service), service
 
 
 def bootstart(
@@ -122,14 +124,16 @@ def bootstart(
         SettingsError, NotFound, UsageError: before anything was written.
     """
     plan, service = plan_for(control, wanted, start=start)
-    _require_reachable(control, service)
+    before = unit_there(service, plan)
+    require_own_name(plan, service, before)
+    require_reachable(control, service)
     if start:
         if not _runs(plan.unit.manager):
             raise UsageError(
                 f"{plan.unit.manager} does not run here: nothing can be started.",
                 hint="Add the word nostart.",
             )
-        _require_free(control, plan, run)
+        require_free(control, plan, run)
     for warning in plan.warnings:
         control.warn(warning)
     return install(plan, start=start, run=run, root=service.root)
@@ -141,22 +145,31 @@ def bootstop(
     """Stop, disable and remove what bootstart wrote.
 
     Returns:
-        what was done, a line each; and the places that were left on purpose.
+        what was done, a line each; and what was left on purpose.
 
     Raises:
         NotFound: bootstart wrote nothing of that name. BootError: see `apply.remove`.
     """
     bare = replace(wanted, user=None, create_user=False, python=wanted.python or "/")
     plan, service = plan_for(control, bare, start=False)
-    unit = _unit_there(service, plan)
+    unit = unit_there(service, plan)
     if unit:
-        user = unit.user if plan.unit.manager == "systemd" or unit.created else ""
+        if plan.unit.asked:
+            require_same_name(plan, unit)
         service = replace(
-            service, directory=unit.directory, user=user or None, create_user=bool(unit.created)
+            service,
+            directory=unit.directory,
+            user=unit.user or None,
+            create_user=bool(unit.created),
+            made=unit.made,
         )
         plan = render(plan.unit.manager, service)
+    kept = [path for one in plan.kept if there(path := place(service.root, one))]
     told = remove(plan, purge=purge, run=run, root=service.root)
-    return told, () if purge else plan.kept
+    if purge:
+        return told, ()
+    user = (f"the user {service.user}",) if service.create_user else ()
+    return told, (*(str(path) for path in kept if not path.is_symlink()), *user)
 
 
 def _runs(manager: str) -> bool:
@@ -164,13 +177,18 @@ def _runs(manager: str) -> bool:
     return manager != "systemd" or Path("/run/systemd/system").exists()
 
 
-def _unit_there(service: Service, plan: Plan) -> Unit | None:
-    path, encoding = plan.files[-1].path, plan.files[-1].encoding
-    try:
-        data = Path(f"{service.root}{path}").read_bytes()
-    except OSError:
-        return None
-    return unit_of(data.decode(encoding, "replace"))
+def _missing(service: Service, plan: Plan) -> tuple[str, ...]:
+    """What bootstart makes on the way, outermost first; what it made once counts for good."""
+    before = unit_there(service, plan)
+    if before:
+        return before.made
+    pure = PureWindowsPath if plan.unit.manager == "windows" else PurePosixPath
+    paths = [pure(one) for one in (*(file.path for file in plan.files), *plan.kept)]
+    wanted = [parent for path in paths for parent in list(reversed(path.parents))[1:]]
+    if service.root and service.create_user:
+        wanted += [pure(path) for path in DATABASE]
+    found = dict.fromkeys(str(path) for path in wanted if not there(place(service.root, str(path))))
+    return tuple(found)
 
 
 def _within(root: str, path: str) -> str:
@@ -182,7 +200,7 @@ def _within(root: str, path: str) -> str:
 
 def _with_user(service: Service, plan: Plan) -> Service:
     """Whether the user is to be created: not one that was there before bootstart."""
-    before = _unit_there(service, plan)
+    before = unit_there(service, plan)
     known = _user_exists(str(service.user), service.root)
     if not known and not service.create_user:
         raise BootError(
@@ -194,94 +212,8 @@ def _with_user(service: Service, plan: Plan) -> Service:
 
 
 def _user_exists(user: str, root: str) -> bool:
-    if root:
-        try:
-            lines = Path(f"{root}/etc/passwd").read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return False
-        return any(line.startswith(f"{user}:") for line in lines)
-    import pwd  # not on Windows
-
     try:
-        pwd.getpwnam(user)
-    except KeyError:
+        ids_of(user, root)
+    except BootError:
         return False
     return True
-
-
-def _require_reachable(control: DirectorControl, service: Service) -> None:
-    """Raise where the service could not come up for want of a file, or of the right to read it."""
-    directory = f"{service.root}{service.directory}"
-    if not Path(directory).is_dir():
-        raise NotFound(
-            f"The director directory {directory} does not exist.",
-            hint="Create it, or set THESPIAN_DIRECTOR_DIR to the right one.",
-        )
-    if service.root:
-        if not os.path.lexists(service.root + service.python):
-            raise NotFound(
-                f"There is no {service.python} in {service.root}.",
-                hint="Name the image's interpreter with --python PATH, as the booted host sees it.",
-            )
-        return
-    _ = control.config  # SettingsError comes before anything is written
-    if os.name != "posix":
-        return
-    _require_lasting(service.python, directory)
-    if service.user == "root":
-        return
-    who = _ids(service)
-    package = str(Path(director.__file__).parent)
-    for path in (service.python, os.path.realpath(service.python), package, directory):
-        closed = _closed(Path(path), *who)
-        if closed:
-            name = service.user or "the service's own user"
-            raise BootError(
-                f"{name} cannot reach {path}: {closed} is closed to it.",
-                hint="Open it, move it to a place like /opt, or name another user with --user.",
-            )
-
-
-def _require_lasting(*paths: str) -> None:
-    for path in paths:
-        if any(Path(path).is_relative_to(place) for place in _VOLATILE):
-            raise BootError(
-                f"{path} is gone after the next boot, which empties {', '.join(_VOLATILE)}.",
-                hint="Move it to a place like /opt.",
-            )
-
-
-def _ids(service: Service) -> tuple[int, set[int]]:
-    """User and group ids of the service; a user that is still to be made has neither."""
-    import pwd
-
-    try:
-        found = pwd.getpwnam(service.user or "")
-    except KeyError:
-        return -1, set()
-    return found.pw_uid, set(os.getgrouplist(found.pw_name, found.pw_gid))
-
-
-def _closed(path: Path, user: int, groups: set[int]) -> Path | None:
-    """The first place on the way to a path that a user may not enter, or the path itself."""
-    for place in (*reversed(path.absolute().parents), path.absolute()):
-        found = place.stat()
-        shift = 6 if found.st_uid == user else 3 if found.st_gid in groups else 0
-        need = 0o1 if place != path or stat.S_ISREG(found.st_mode) else 0o5
-        if (found.st_mode >> shift) & need != need:
-            return place
-    return None
-
-
-def _require_free(control: DirectorControl, plan: Plan, run: Runner) -> None:
-    """Raise where a system runs that the service did not start: there would be two, or none that is watched."""
-    active = next((command.unless for command in reversed(plan.start) if command.unless), ())
-    try:
-        running = control.running()
-    except DirectorError:
-        return
-    if running and not (active and run(active).status == 0):
-        raise BootError(
-            f"An actor system that no service started runs at port {control.config.admin_port}.",
-            hint="`director shutdown` ends it; then run bootstart again.",
-        )

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import plistlib
 
-from director.boot.plan import Command, File, Plan, Service, command_of, fit
+from director.boot.plan import (
+    Command,
+    File,
+    Folder,
+    Plan,
+    Service,
+    command_of,
+    describe_unit,
+    fit,
+)
 from director.errors import UsageError
-from director.service import SERVICE_VARIABLE, Unit
+from director.service import SERVICE_VARIABLE
 
 PLACE = "/Library/LaunchDaemons"
 
@@ -25,7 +34,7 @@ def render(service: Service) -> Plan:
         )
     label = fit(service.name, allowed="A-Za-z0-9.-", ending=".plist")
     state, logs = f"/usr/local/var/lib/{label}", f"/usr/local/var/log/{label}"
-    unit = Unit("launchd", label, service.directory, state, service.user or "root")
+    unit = describe_unit("launchd", service, label, state, ending=".plist")
     job = {
         "Label": label,
         "ProgramArguments": list(command_of(service)),
@@ -50,42 +59,30 @@ def render(service: Service) -> Plan:
     head, rest = text.split("<plist", 1)
     path = f"{PLACE}/{label}.plist"
     owner = service.user or "root"
-    root = service.root
-    folders = tuple(
-        Command(
-            ("install", "-d", "-m", "0700", "-o", owner, root + folder),
-            f"make {folder}",
-            unless=("test", "-d", root + folder),
-        )
-        for folder in (state, logs)
-    )
     target = f"system/{label}"
     out = ("launchctl", "bootout", target)
+    bootstrap = ("launchctl", "bootstrap", "system", path)
     return Plan(
         unit=unit,
         files=(File(path, f"{head}<!-- {unit.line()} -->\n<plist{rest}"),),
-        enable=(
-            *folders,
-            *(
-                ()
-                if service.offline
-                else (Command(("launchctl", "enable", target), f"enable {label}"),)
-            ),
-        ),
+        folders=tuple(Folder(folder, owner) for folder in (state, logs)),
+        enable=()
+        if service.offline
+        else (Command(("launchctl", "enable", target), f"enable {label}"),),
         start=(
             Command(out, f"stop the old {label}", when_changed=True, may_fail=True),
             Command(
-                ("launchctl", "bootstrap", "system", path),
+                bootstrap,
                 f"start {label}",
                 unless=("launchctl", "print", target),
                 undo=out,
             ),
         ),
-        stop=() if service.offline else (Command(out, f"stop {label}", may_fail=True),),
-        purge=(
-            Command(("rm", "-rf", root + state, root + logs), f"remove state and logs of {label}"),
-        ),
+        stop=()
+        if service.offline
+        else (Command(out, f"stop {label}", undo=bootstrap, may_fail=True),),
         kept=(state, logs),
+        rivals=(f"/System/Library/LaunchDaemons/{label}.plist",),
         warnings=()
         if service.user
         else ("The job runs as root, and so does all code that it loads; --user NAME is better.",),

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
 
 from director.errors import UsageError
 from director.service import Unit
 
 #: The name of the service where none is given (guide 2.5).
 DEFAULT_NAME = "thespian.director"
+#: The word that is no name (guide 2.5).
+NO_START = "nostart"
 #: POSIX portable user names, as useradd(8) takes them.
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}\Z")
 
@@ -31,6 +34,7 @@ class Service:
         root: the root of an image that is being built; "" for this host.
         offline: no manager runs there: nothing can be started, reloaded or asked.
         nssm: path of an installed nssm (Windows), else "".
+        made: directories and files on the way that are not there yet, outermost first.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Service:
     root: str = ""
     offline: bool = False
     nssm: str = ""
+    made: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise UsageError for what no platform can be told."""
@@ -52,6 +57,9 @@ class Service:
                 f"{self.user!r} is no user name.",
                 hint="Names are a-z, 0-9, _ and -, at most 31, and do not begin with a digit.",
             )
+        for value in (self.python, self.directory):
+            if not (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+                raise UsageError(f"{value!r} is no absolute path.")
         if self.create_user and self.user in (None, "root"):
             raise UsageError("There is no user to create.", hint="Name one with --user NAME.")
 
@@ -72,6 +80,15 @@ class File:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """A directory that the service writes to: its path on the booted host, its owner's name, permission bits."""
+
+    path: str
+    owner: str
+    mode: int = 0o700
+
+
+@dataclass(frozen=True)
 class Command:
     """A command of the service manager.
 
@@ -84,6 +101,8 @@ class Command:
         undo: what takes it back.
         why: what tells the reason when it has failed.
         may_fail: it takes away what may be gone already.
+        touches: files of the booted host that it changes; in an image none of them may lead out of it.
+        litter: files of the booted host that it leaves beside its work; those that were not there go again.
     """
 
     words: tuple[str, ...]
@@ -94,6 +113,8 @@ class Command:
     undo: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     may_fail: bool = False
+    touches: tuple[str, ...] = ()
+    litter: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,28 +124,36 @@ class Plan:
     Args:
         unit: what it describes; its line stands in every file.
         files: written first.
+        users: run next: the user, where it is to be created.
+        folders: made next.
         enable: run next: after these the host's next boot starts the service.
         start: run last, unless ``nostart``.
         stop: bootstop's first commands, before the files are removed.
         forget: bootstop's last commands, when the files are gone.
-        purge: with ``--purge``, between: removes state, logs and a user that was created.
-        kept: what bootstop without ``--purge`` leaves: state, logs, user; for people.
+        purge: with ``--purge``, between: they remove a user that was created.
+        kept: directories of state and logs, which bootstop removes with ``--purge`` only.
+        rivals: files that would make another service of the same name; none may be there.
         warnings: for the operator.
     """
 
     unit: Unit
     files: tuple[File, ...]
+    users: tuple[Command, ...] = ()
+    folders: tuple[Folder, ...] = ()
     enable: tuple[Command, ...] = ()
     start: tuple[Command, ...] = ()
     stop: tuple[Command, ...] = ()
     forget: tuple[Command, ...] = ()
     purge: tuple[Command, ...] = ()
     kept: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
 
 def fit(name: str, *, allowed: str = "A-Za-z0-9_.-", limit: int = 200, ending: str = "") -> str:
     """A name made fit for a service manager: what it does not take becomes ``-``.
+
+    Two names may become the same; which one a unit was made for stands in it (`Unit.asked`).
 
     Args:
         allowed: characters, as in a class of a regular expression.
@@ -132,13 +161,40 @@ def fit(name: str, *, allowed: str = "A-Za-z0-9_.-", limit: int = 200, ending: s
         ending: one that users write though it is not part of the name (``.service``).
 
     Raises:
-        UsageError: nothing is left of it.
+        UsageError: nothing is left of it, or it looks like an option, a path, or a word of the command.
     """
-    made = re.sub(f"[^{allowed}]", "-", name.removesuffix(ending) if ending else name)
-    made = re.sub("-{2,}", "-", made).strip("-.")[:limit].strip("-.")
-    if not made:
-        raise UsageError(f"{name!r} is no name for a service.", hint="Use letters and digits.")
+    bare = name.removesuffix(ending) if ending else name
+    odd = bare.startswith(("-", ".")) or any(ord(one) < 32 or one in "/\\\x7f" for one in bare)
+    made = re.sub("-{2,}", "-", re.sub(f"[^{allowed}]", "-", bare)).strip("-.")
+    if odd or not made or len(bare) > limit or bare == NO_START:
+        raise UsageError(
+            f"{name!r} is no name for a service.",
+            hint=f"Use letters, digits, dots and dashes, at most {limit}, a letter or digit first.",
+        )
     return made
+
+
+def describe_unit(
+    manager: str, service: Service, name: str, state: str, *, ending: str = ""
+) -> Unit:
+    """What a unit's file says of itself.
+
+    Args:
+        name: `fit` for the manager.
+        state: its state directory.
+        ending: as `fit` was told.
+    """
+    asked = service.name.removesuffix(ending) if ending else service.name
+    return Unit(
+        manager=manager,
+        name=name,
+        directory=service.directory,
+        state=state,
+        user=service.user or "",
+        created="yes" if service.create_user else "",
+        asked="" if asked == name else asked,
+        made=service.made,
+    )
 
 
 def command_of(service: Service) -> tuple[str, ...]:

@@ -6,12 +6,24 @@ application may need is given back by a drop-in (docs/boot.md). Every setting he
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import PurePosixPath
 
-from director.boot.plan import Command, File, Plan, Service, command_of, fit
-from director.service import SERVICE_VARIABLE, Unit
+from director.boot import users
+from director.boot.plan import Command, File, Plan, Service, command_of, describe_unit, fit
+from director.service import SERVICE_VARIABLE
 
 PLACE = "/etc/systemd/system"
+#: Where units of the system and of other tools lie (systemd.unit(5)); one in PLACE would hide them.
+_OTHER_PLACES = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 _HOMES = ("/home", "/root", "/run/user")
 
 _UNIT = """\
@@ -98,10 +110,9 @@ def render(service: Service) -> Plan:
     """The unit file, the user where it is to be created, and systemctl's commands."""
     service.check()
     name = fit(service.name, ending=".service")
-    created = "yes" if service.create_user else ""
     # /var/lib/NAME is only a link there where the user is made at each start, and a link is nobody's private place.
     state = f"/var/lib/{name}" if service.user else f"/var/lib/private/{name}"
-    unit = Unit("systemd", name, service.directory, state, service.user or "", created)
+    unit = describe_unit("systemd", service, name, state, ending=".service")
     text = _UNIT.format(
         line=unit.line(),
         name=name,
@@ -115,23 +126,23 @@ def render(service: Service) -> Plan:
         home="read-only" if _in_home(service.python, service.directory) else "yes",
         private_users="no" if service.user == "root" else "yes",
     )
-    path = f"{PLACE}/{name}.service"
-    enable = []
-    if service.create_user:
-        at = (f"--root={service.root}",) if service.root else ()
-        told = f'u {service.user} - "Thespian actor system {name}"'
-        words = ("systemd-sysusers", *at, "--inline", told)
-        known = () if at else ("id", "-u", str(service.user))
-        enable.append(Command(words, f"create the user {service.user}", unless=known))
+    words = users.sysusers(service, name)
     return Plan(
         unit=unit,
-        files=(File(path, text),),
-        enable=(*enable, *_enable(service, name)),
+        files=(File(f"{PLACE}/{name}.service", text),),
+        users=users.create(service, words),
+        enable=_enable(service, name),
         start=_start(name),
         stop=_stop(service, name),
         forget=() if service.offline else (_RELOAD, _reset(name)),
-        purge=_purge(service, name),
-        kept=(f"/var/lib/{name}", f"/var/log/{name}"),
+        purge=users.remove(service, words),
+        kept=tuple(
+            f"/var/{kind}/{where}{name}"
+            for kind in ("lib", "log")
+            # A user that is made at each start has them in a place where its number does not matter.
+            for where in (("",) if service.user else ("", "private/"))
+        ),
+        rivals=tuple(f"{place}/{name}.service" for place in _OTHER_PLACES),
         warnings=_warnings(service),
     )
 
@@ -189,8 +200,25 @@ def _stop(service: Service, name: str) -> tuple[Command, ...]:
     unit = f"{name}.service"
     if service.offline:
         at = f"--root={service.root or '/'}"
-        return (Command(("systemctl", at, "disable", unit), f"disable {unit}"),)
-    return (Command(("systemctl", "disable", "--now", unit), f"stop and disable {unit}"),)
+        again = ("systemctl", at, "enable", unit)
+        return (Command(("systemctl", at, "disable", unit), f"disable {unit}", undo=again),)
+    show = ("systemctl", "show", "--value")
+    return (
+        Command(
+            ("systemctl", "stop", unit),
+            f"stop {unit}",
+            unless=(*show, "--property=ActiveState", unit),
+            unless_says="inactive",
+            undo=("systemctl", "start", unit),
+        ),
+        Command(
+            ("systemctl", "disable", unit),
+            f"disable {unit}",
+            unless=(*show, "--property=UnitFileState", unit),
+            unless_says="disabled",
+            undo=("systemctl", "enable", unit),
+        ),
+    )
 
 
 def _reset(name: str) -> Command:
@@ -199,21 +227,13 @@ def _reset(name: str) -> Command:
     return Command(words, f"forget failures of {name}.service", may_fail=True)
 
 
-def _purge(service: Service, name: str) -> tuple[Command, ...]:
-    if service.offline:
-        return ()
-    words = ("systemctl", "clean", "--what=state", "--what=logs", f"{name}.service")
-    made = [Command(words, f"remove state and logs of {name}.service")]
-    if service.create_user and service.user:
-        made.append(Command(("userdel", service.user), f"remove the user {service.user}"))
-    return tuple(made)
-
-
 def _user(service: Service, name: str) -> str:
     if service.user is None:
-        # A user that exists while the service runs; systemd gives it its directories again each time.
-        account = fit(name.lower(), allowed="a-z0-9_-", limit=31)
-        return f"DynamicUser=yes\nUser={account if account[0].isalpha() else 'd' + account[:30]}"
+        # A user that exists while the service runs; systemd gives it its directories again each time. Its name is
+        # nobody else's: systemd would take a user that exists, and services of one name share one user.
+        account = fit(name.lower(), allowed="a-z0-9_-")[:20].strip("-")
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"DynamicUser=yes\nUser={account if account[:1].isalpha() else 'd'}-{digest}"
     return f"User={service.user}"
 
 
@@ -222,6 +242,8 @@ def _warnings(service: Service) -> tuple[str, ...]:
         return (
             "The service runs as root, and so does all code that it loads; a user of its own is better.",
         )
+    if service.user == "nobody":
+        return ("nobody is what other services run as too: they can read this one's state.",)
     return ()
 
 

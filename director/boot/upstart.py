@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import shlex
 
-from director.boot.plan import Command, File, Plan, Service, command_of, fit
-from director.service import SERVICE_VARIABLE, Unit
+from director.boot import users
+from director.boot.plan import (
+    Command,
+    File,
+    Folder,
+    Plan,
+    Service,
+    command_of,
+    describe_unit,
+    fit,
+)
+from director.service import SERVICE_VARIABLE
 
 _JOB = """\
 # {line}
@@ -39,8 +49,7 @@ def render(service: Service) -> Plan:
     service.check()
     name = fit(service.name, ending=".conf")
     state, logs = f"/var/lib/{name}", f"/var/log/{name}"
-    created = "yes" if service.create_user else ""
-    unit = Unit("upstart", name, service.directory, state, service.user or "root", created)
+    unit = describe_unit("upstart", service, name, state, ending=".conf")
     text = _JOB.format(
         line=unit.line(),
         name=name,
@@ -48,16 +57,6 @@ def render(service: Service) -> Plan:
         script=shell_script(service, name, state, logs),
     )
     owner = service.user or "root"
-    root = service.root
-    folders = tuple(
-        Command(
-            ("install", "-d", "-m", "0700", "-o", owner, root + folder),
-            f"make {folder}",
-            unless=("test", "-d", root + folder),
-        )
-        for folder in (state, logs)
-    )
-    user = _user(service) if service.create_user else ()
     running = ("initctl", "status", name)
     start = (
         Command(
@@ -74,37 +73,32 @@ def render(service: Service) -> Plan:
     reload = Command(
         ("initctl", "reload-configuration"), "let upstart read its jobs again", when_changed=True
     )
-    purge = [
-        Command(("rm", "-rf", "--", root + state, root + logs), f"remove state and logs of {name}")
-    ]
-    if service.create_user and not service.root:
-        purge.append(Command(("userdel", owner), f"remove the user {owner}"))
+    words = users.useradd(service)
+    stop = Command(
+        ("initctl", "stop", name),
+        f"stop {name}",
+        unless=running,
+        unless_says="stop/waiting",
+        undo=("initctl", "start", name),
+        may_fail=True,
+    )
     return Plan(
         unit=unit,
         files=(File(f"/etc/init/{name}.conf", text),),
-        enable=(*user, *folders, *(() if service.offline else (reload,))),
+        users=users.create(service, words),
+        folders=tuple(Folder(folder, owner) for folder in (state, logs)),
+        enable=() if service.offline else (reload,),
         start=start,
-        stop=()
-        if service.offline
-        else (Command(("initctl", "stop", name), f"stop {name}", may_fail=True),),
+        stop=() if service.offline else (stop,),
         forget=()
         if service.offline
         else (Command(("initctl", "reload-configuration"), "let upstart read its jobs again"),),
-        purge=tuple(purge),
+        purge=users.remove(service, words),
         kept=(state, logs),
         warnings=()
         if service.user
         else ("The job runs as root, and so does all code that it loads; --user NAME is better.",),
     )
-
-
-def _user(service: Service) -> tuple[Command, ...]:
-    at = ("--root", service.root) if service.root else ()
-    user = str(service.user)
-    words = ("useradd", *at, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", user)
-    known = ("grep", "-q", f"^{user}:", f"{service.root}/etc/passwd")
-    undo = ("userdel", *at, user)
-    return (Command(words, f"create the user {user}", unless=known, undo=undo),)
 
 
 def shell_script(service: Service, name: str, state: str, logs: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from xml.sax.saxutils import escape
 
-from director.boot.plan import Command, File, Plan, Service, command_of, fit
+from director.boot.plan import Command, File, Plan, Service, command_of, describe_unit, fit
 from director.errors import UsageError
 from director.service import SERVICE_VARIABLE, Unit
 
@@ -68,7 +68,7 @@ def render(service: Service) -> Plan:
         raise UsageError("On Windows there is neither --root nor --create-user.")
     name = fit(service.name, allowed="A-Za-z0-9_.-", limit=80)
     state = f"{PLACE}\\{name}\\state"
-    unit = Unit("windows", name, service.directory, state, service.user or "LocalService")
+    unit = describe_unit("windows", service, name, state)
     return _nssm(service, unit) if service.nssm else _task(service, unit)
 
 
@@ -100,12 +100,13 @@ def _task(service: Service, unit: Unit) -> Plan:
     ).replace("\n", "\r\n")
     run, end = ("schtasks", "/Run", "/TN", unit.name), ("schtasks", "/End", "/TN", unit.name)
     delete = ("schtasks", "/Delete", "/TN", unit.name, "/F")
+    create = ("schtasks", "/Create", "/TN", unit.name, "/XML", path, "/F")
     return Plan(
         unit=unit,
         files=(File(path, text, encoding="utf-16"),),
         enable=(
             Command(
-                ("schtasks", "/Create", "/TN", unit.name, "/XML", path, "/F"),
+                create,
                 f"create the task {unit.name}",
                 undo=delete,
             ),
@@ -113,7 +114,7 @@ def _task(service: Service, unit: Unit) -> Plan:
         start=(Command(run, f"start the task {unit.name}", undo=end),),
         stop=(
             Command(end, f"stop the task {unit.name}", may_fail=True),
-            Command(delete, f"remove the task {unit.name}"),
+            Command(delete, f"remove the task {unit.name}", undo=create),
         ),
         kept=(unit.state,),
     )

@@ -55,7 +55,10 @@ def bootstart(
     start = words[-1:] != ("nostart",)
     names = words if start else words[:-1]
     if len(names) > 1:
-        raise UsageError(f"bootstart takes one name, not {' '.join(names)!r}.")
+        raise UsageError(
+            f"bootstart takes one name, not {' '.join(names)!r}.",
+            hint="The word nostart comes last.",
+        )
     wanted = Wanted(
         name=names[0] if names else _NAME,
         user=user,
@@ -93,4 +96,4 @@ def bootstop(
     for line in told:
         click.echo(line)
     for place in kept:
-        tell(f"director: {place} was left; --purge removes it")
+        tell(f"director: {place} was left; --purge would have removed it")

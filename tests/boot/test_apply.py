@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,24 +29,33 @@ class Systemctl:
 
     enabled: bool = False
     active: bool = False
+    user: bool = False
     broken: str = ""
     ran: list[str] = field(default_factory=list)
 
     def __call__(self, words: Sequence[str]) -> Done:
-        verb = words[1]
+        verb = words[1] if words[0] == "systemctl" else words[0]
+        if verb == "id":
+            return Done(0 if self.user else 1, "")
         if verb == "is-enabled":
             return Done(0 if self.enabled else 1, "")
         if verb == "is-active":
             return Done(0 if self.active else 3, "")
         if verb == "show":
-            return Done(0, "the service's last words")
+            told = {
+                "--property=ActiveState": "active" if self.active else "inactive",
+                "--property=UnitFileState": "enabled" if self.enabled else "disabled",
+            }
+            return Done(0, told.get(words[3], "the service's last words"))
         self.ran.append(" ".join(words[1:]))
         if self.broken == verb:
             return Done(1, f"no {verb} today")
         if verb in ("enable", "disable"):
             self.enabled = verb == "enable"
-        if verb in ("start", "restart", "stop") or "--now" in words:
+        if verb in ("start", "restart", "stop"):
             self.active = verb in ("start", "restart")
+        if verb in ("systemd-sysusers", "userdel"):
+            self.user = verb == "systemd-sysusers"
         return Done(0, "")
 
 
@@ -155,27 +165,102 @@ def test_remove_stops_first_and_takes_away_what_was_written(tmp_path: Path) -> N
     install(plan(), start=True, run=systemctl, root=str(tmp_path))
     systemctl.ran.clear()
     told = remove(plan(), run=systemctl, root=str(tmp_path))
-    assert systemctl.ran == ["disable --now x.service", "daemon-reload", "reset-failed x.service"]
+    assert systemctl.ran == [
+        "stop x.service",
+        "disable x.service",
+        "daemon-reload",
+        "reset-failed x.service",
+    ]
     assert f"removed {tmp_path / UNIT}" in told and not (tmp_path / UNIT).exists()
     with pytest.raises(NotFound):
         remove(plan(), run=systemctl, root=str(tmp_path))
 
 
-def test_remove_that_cannot_stop_the_service_removes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["stop", "disable", "userdel", "daemon-reload"])
+@pytest.mark.parametrize("active", [True, False])
+def test_a_removal_that_fails_brings_the_service_back(
+    tmp_path: Path, broken: str, active: bool
+) -> None:
     systemctl = Systemctl()
-    install(plan(), start=True, run=systemctl, root=str(tmp_path))
-    systemctl.broken = "disable"
-    with pytest.raises(BootError, match="no disable today"):
-        remove(plan(), run=systemctl, root=str(tmp_path))
-    assert (tmp_path / UNIT).exists() and systemctl.active
+    made = render("systemd", Service("x", "/opt/python", "/opt/d", user="actors", create_user=True))
+    install(made, start=True, run=systemctl, root=str(tmp_path))
+    text = (tmp_path / UNIT).read_bytes()
+    systemctl.active = active
+    systemctl.broken = broken
+    if broken == "stop" and not active:
+        return  # what does not run is not stopped
+    with pytest.raises(BootError, match=f"no {broken} today") as caught:
+        remove(made, purge=True, run=systemctl, root=str(tmp_path))
+    assert caught.value.exit_status == 5
+    assert (tmp_path / UNIT).read_bytes() == text
+    assert systemctl.active == active and systemctl.enabled and systemctl.user
+    systemctl.broken = ""
+    remove(made, purge=True, run=systemctl, root=str(tmp_path))
+    assert not (systemctl.active or systemctl.enabled or systemctl.user)
+    assert list(tmp_path.rglob("*.service")) == []
 
 
-def test_purge_cleans_before_the_unit_is_gone(tmp_path: Path) -> None:
+def test_purge_removes_directories_before_the_unit_is_gone_and_a_link_but_not_its_target(
+    tmp_path: Path,
+) -> None:
+    systemctl = Systemctl()
+    root = tmp_path / "root"
+    install(plan(), start=True, run=systemctl, root=str(root))
+    state, outside = root / "var/lib/private/x", tmp_path / "outside"
+    (state / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "precious").touch()
+    (state / "deep/link").symlink_to(outside)
+    (root / "var/lib/x").symlink_to(outside)
+    told = remove(plan(), purge=True, run=systemctl, root=str(root))
+    assert told.index(f"removed {state}") < told.index(f"removed {root / UNIT}")
+    assert not state.exists() and not (root / "var/lib/x").is_symlink()
+    assert (outside / "precious").exists()
+
+
+@pytest.mark.parametrize("what", ["unit", "state"])
+def test_what_cannot_be_removed_is_told_before_anything_is_stopped(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     systemctl = Systemctl()
     install(plan(), start=True, run=systemctl, root=str(tmp_path))
-    remove(plan(), purge=True, run=systemctl, root=str(tmp_path))
-    order = [line.split()[0] for line in systemctl.ran[-4:]]
-    assert order == ["disable", "clean", "daemon-reload", "reset-failed"]
+    state = tmp_path / "var/log/private/x"
+    state.mkdir(parents=True)
+    systemctl.ran.clear()
+    shut = {"unit": (tmp_path / UNIT).parent, "state": state}[what]
+    # Root may write everywhere but to a disk that is read-only.
+    monkeypatch.setattr("os.access", lambda path, mode: path != shut)
+    with pytest.raises(BootError, match=f"cannot be removed.*{shut} is not writable") as caught:
+        remove(plan(), purge=True, run=systemctl, root=str(tmp_path))
+    assert caught.value.exit_status == 5 and systemctl.ran == [] and state.exists()
+
+
+def test_a_unit_that_cannot_be_removed_after_all_leaves_the_service_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = Systemctl()
+    install(plan(), start=True, run=systemctl, root=str(tmp_path))
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        with pytest.raises(BootError, match=r"x\.service cannot be removed: Input/output error"):
+            remove(plan(), run=systemctl, root=str(tmp_path))
+    assert (tmp_path / UNIT).exists() and systemctl.active and systemctl.enabled
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_directories_are_taken_back_too(tmp_path: Path) -> None:
+    made = render("upstart", Service("x", "/opt/python", "/opt/d"))
+
+    def run(words: Sequence[str]) -> Done:
+        return Done(1 if words[:2] == ("initctl", "start") else 0, "no")
+
+    with pytest.raises(BootError, match="initctl start x"):
+        install(made, start=True, run=run, root=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_command_ends_with_127_and_no_shell_reads_the_words() -> None:
