@@ -93,7 +93,7 @@ def _live(
         f"{first.name}: {loaded.source_hash}."
     )
     role = control.role("FlyingCow")
-    if role is None:
+    if not role:
         raise DirectorError("No actor has the role FlyingCow.")
     question = {"ask": "weigh", "number": 0, "animal": "Bessie"}
     answer = control.system.ask(role.address, question, timedelta(seconds=ANSWER_LIMIT))
@@ -210,7 +210,7 @@ def keep_asking(directory: Path, done: threading.Event) -> dict[str, Any]:
             role = control.role("FlyingCow")
             told["asked"] += 1
             number = told["asked"]
-            if role is None:
+            if not role:
                 told["lost"] += 1
                 continue
             question = {"ask": "weigh", "number": number, "animal": "Bessie"}

@@ -29,18 +29,23 @@ PASSING = {"moving", "restarting"}
 
 @dataclass(frozen=True)
 class Role:
-    """The active actor of a role, as it was found; `ask` and `tell` follow it to later versions.
+    """A role; `ask` and `tell` find who has it now, and follow it to later versions.
 
-    ``address`` is that of the moment: after an upgrade it is the old version's.
+    ``address`` and what is told beside it are those of the moment in which it was looked for: after an upgrade they are
+    the old version's. Where no actor had the role then, they are None, and the handle is false; ``group`` is None
+    where any group's will do.
     """
 
-    group: str
+    group: str | None
     role: str
-    actor_class: str
-    source_hash: str
+    actor_class: str | None
+    source_hash: str | None
     address: Any
-    started: datetime
+    started: datetime | None
     connection: Connection = field(repr=False, compare=False)
+
+    def __bool__(self) -> bool:
+        return self.address is not None
 
     def ask(self, message: Any, timeout: float = 10.0) -> Any:
         """Send a message to the role's present actor and return its answer.
@@ -52,7 +57,7 @@ class Role:
         Raises:
             DirectorError: code ``no-answer``. The question may still be answered later; that answer is never taken
                 for another question's.
-            NotFound: the role is gone.
+            NotFound: no actor has the role, with the code that RetrieveRole told: ``no-role``, ``actor-failed``.
         """
         deadline = time.monotonic() + timeout
         address = self._now(deadline)
@@ -61,7 +66,7 @@ class Role:
         if answer is None:
             self.connection.close()  # a late answer goes to an address that nobody listens at
             raise DirectorError(
-                f"The role {self.role} of {self.group} gave no answer within {timeout:g} s.",
+                f"{self._name} gave no answer within {timeout:g} s.",
                 hint="`director status` shows how it is.",
                 code="no-answer",
             )
@@ -75,14 +80,19 @@ class Role:
         """
         self.connection.system.tell(self._now(time.monotonic() + timeout), message)
 
+    @property
+    def _name(self) -> str:
+        return f"The role {self.role}" + (f" of {self.group}" if self.group else "")
+
     def _now(self, deadline: float) -> Any:
         while True:
             found = retrieve(self.connection, self.role, self.group)
             if found["Success"]:
                 return found["ActorAddress"]
             if found.get("Code") not in PASSING or time.monotonic() + PAUSE > deadline:
+                told = str(found.get("Message", "no such role"))
                 raise NotFound(
-                    f"{found.get('Message', 'no such role')}.",
+                    f"{told[:1].upper()}{told[1:]}.",
                     hint="`director status` shows why.",
                     code=str(found.get("Code", "no-role")),
                 )
@@ -95,11 +105,8 @@ def retrieve(connection: Connection, role: str, group: str | None) -> dict[str, 
     return connection.ask(request, "RoleAddress")
 
 
-def find_role(connection: Connection, role: str, group: str | None) -> Role | None:
-    """The handle of a role that some active version has, or None.
-
-    One that is just passing on is waited for, a moment.
-    """
+def find_role(connection: Connection, role: str, group: str | None) -> Role:
+    """The handle of a role; one that is just passing on is waited for, a moment."""
     deadline = time.monotonic() + 15.0
     while True:
         told = retrieve(connection, role, group)
@@ -114,7 +121,7 @@ def find_role(connection: Connection, role: str, group: str | None) -> Role | No
                 connection,
             )
         if told.get("Code") not in PASSING or time.monotonic() > deadline:
-            return None
+            return Role(group, role, None, None, None, None, connection)
         time.sleep(PAUSE)
 
 

@@ -254,7 +254,7 @@ class Activation(Endings):
             self._validate(wanted)
         elif known.state is State.RETIRED:
             known.waiters, known.settlers = wanted.waiters, wanted.settlers
-            known.settle = wanted.settle
+            known.settle, known.tli = wanted.settle, wanted.tli
             self._make_room(known)
         else:
             for request in requests:

@@ -28,11 +28,13 @@ from thespian.actors import (
 
 from director import convention
 from director.actors.known import KnownSource, WordsOfPlacement, forget, recall, remember
-from director.actors.messages import REFUSED, Message
+from director.actors.messages import DIRECTOR_NAME, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
+from director.actors.words import is_alive
 from director.errors import DirectorError
 from director.settings.config import read_convention
 from director.store import Store
+from director.system import MEANT_END
 from director.tls.archive import Member, write_archive
 from director.tls.naming import top_level_names
 from director.tls.verify import Members, Verdict, refusal
@@ -46,6 +48,8 @@ log = logging.getLogger("director.authority")
 PROBE = b"hatch-thespian: does the Source Authority stand? "
 #: Seconds after an unload until the cache is swept, and the longest until it is tried again.
 SWEEP_FIRST, SWEEP_LAST = 0.5, 300.0
+#: Seconds between two looks at the Director's process, and the payload that wakes for one.
+WATCH, WATCHING = 2.0, "watch"
 
 
 class SourceAuthority(ActorTypeDispatcher):
@@ -55,6 +59,9 @@ class SourceAuthority(ActorTypeDispatcher):
         super().__init__()
         self.store: Store | None = None
         self.director: Any = None
+        #: The Director's process; 0 while a successor is awaited.
+        self.director_pid = 0
+        self.places: Message = {}
         self.refused: set[str] = set()
         self.starters: list[Any] = []
         #: Whether the Admin has us for its authority.
@@ -70,7 +77,10 @@ class SourceAuthority(ActorTypeDispatcher):
             first = self.store is None
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.director = message["Director"]
+            self.director_pid = int(message.get("Pid", 0))
+            self.places = {key: message[key] for key in ("Directory", "State")}
             if first:
+                self.wakeupAfter(timedelta(seconds=WATCH), payload=WATCHING)
                 self._tidy()
                 told, port, own = read_convention(self.store.directory, os.environ)
                 leading = convention.leaders(told, port)
@@ -84,6 +94,9 @@ class SourceAuthority(ActorTypeDispatcher):
             self.starters.append(sender)
             if first:
                 self.loadActorSource(io.BytesIO(self.probe))
+        elif message.get("DirectorResponse") == "Identity":
+            self.director, self.director_pid = sender, int(message["Pid"])
+            log.warning("a new Director, process %s, has taken over", self.director_pid)
         elif message.get("AuthorityOp") == "Judge":
             name, data = str(message["Name"]), bytes(message["Data"])
             self._verdict(message["SourceHash"], data, name)
@@ -103,7 +116,7 @@ class SourceAuthority(ActorTypeDispatcher):
             if self.remote is None:  # the operator's own word wins
                 self.updateCapability(convention.REMOTE_SOURCES, "LeaderOnly")
             self.refused.add(source_hash)
-            self.send(sender, ValidatedSource(source_hash, refusal_archive("a probe"), REFUSED))
+            self.send(sender, ValidatedSource(source_hash, refusal_archive("a trial"), PROBED))
             return
         # The simple system base tells no name (its loadActorSource); there is none to compare then.
         name = "" if _simple() and message.sourceInfo is None else str(message.sourceInfo)
@@ -167,8 +180,14 @@ class SourceAuthority(ActorTypeDispatcher):
         self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
-        """Remove unloaded sources that no process uses any more; look again, ever later, while one is used."""
+        """Remove unloaded sources that no process uses any more; look again, ever later, while one is used.
+
+        Or see whether the Director lives.
+        """
         assert self.store is not None  # noqa: S101 - woken only after Startup
+        if message.payload == WATCHING:
+            self._watch_director(self.store.state)
+            return
         try:
             left = self.store.cache.sweep()
         except (OSError, DirectorError) as problem:
@@ -177,6 +196,21 @@ class SourceAuthority(ActorTypeDispatcher):
         if left:
             delay = min(2 * float(message.payload), SWEEP_LAST)
             self.wakeupAfter(timedelta(seconds=delay), payload=delay)
+
+    def _watch_director(self, state: Path) -> None:
+        """A Director that was killed gets a successor, which takes up its groups (`director.actors.notebook`).
+
+        Nobody else would: Thespian tells nobody of its end but the Admin.
+        """
+        self.wakeupAfter(timedelta(seconds=WATCH), payload=WATCHING)
+        ended = self.director_pid and not is_alive(self.director_pid)
+        if ended and not (state / MEANT_END).exists():
+            log.error("the Director, process %s, has died; creating another", self.director_pid)
+            self.director_pid = 0
+            director = self.createActor(
+                "director.actors.director.Director", globalName=DIRECTOR_NAME
+            )
+            self.send(director, {"DirectorOp": "Startup", **self.places})
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup

@@ -237,8 +237,8 @@ class Convening(Reaping):
         authority = self.createActor(
             "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
         )
-        told = {"AuthorityOp": "Startup", "Director": self.myAddress, **places}
-        self.send(authority, told)
+        told = {"AuthorityOp": "Startup", "Director": self.myAddress, "Pid": os.getpid()}
+        self.send(authority, {**told, **places})
 
     def _on_meet(self, message: Message, sender: Any) -> None:
         """At a member: the leader's Director makes itself known; what an earlier leader left here is ended."""

@@ -31,6 +31,7 @@ from director.actors.convening import Convening
 from director.actors.known import forget
 from director.actors.messages import (
     AUTHORITY_NAME,
+    PROBED,
     REFUSED,
     Message,
     reply,
@@ -44,6 +45,8 @@ log = logging.getLogger("director")
 
 #: Seconds between two looks at actors that were taken over from a Director that died.
 PULSE = 0.5
+#: Seconds that the Source Authority may take to give a sign of life, until it is asked for one again.
+SIGN = 1.0
 
 
 class Director(Convening):
@@ -164,7 +167,7 @@ class Director(Convening):
 
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
         """A source was validated; one that was refused is told with its reason as information."""
-        if not str(message.sourceInfo).startswith(REFUSED):
+        if not str(message.sourceInfo).startswith((REFUSED, PROBED)):
             self._perform(self.groups.source_loaded(message.sourceHash, time.monotonic()))
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
@@ -207,6 +210,9 @@ class Director(Convening):
             self._beat()
         elif message.payload == "held":
             self._release_held()
+        elif message.payload[0] == "authority":
+            if message.payload[1] in self.waiting and message.payload[1] in self.groups.versions:
+                self._ask_authority(message.payload[1])
         elif message.payload[0] == "strays":
             self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
@@ -265,13 +271,17 @@ class Director(Convening):
 
     def _ask_authority(self, source_hash: str) -> None:
         """Load when the authority has given a sign of life; one that died is created again by this."""
-        self.waiting.append(source_hash)
+        if source_hash not in self.waiting:
+            self.waiting.append(source_hash)
+        # For a moment after its death Thespian still gives the address of the dead one, where nothing is answered.
+        self.wakeupAfter(timedelta(seconds=SIGN), payload=("authority", source_hash, 0))
         authority = self.createActor(
             "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
         )
         store = self._store()
         places = {"Directory": str(store.directory), "State": str(store.state)}
-        self.send(authority, {"AuthorityOp": "Startup", "Director": self.myAddress, **places})
+        told = {"Director": self.myAddress, "Pid": os.getpid()}
+        self.send(authority, {"AuthorityOp": "Startup", **told, **places})
 
     def _load_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []

@@ -46,9 +46,16 @@ class Groups(Activation):
         taken = [name for name in self.blocked if name in _names(wanted)]
         if known and known.group != wanted.group:
             self._refuse(known, request, "group", f"is loaded as a source of group {known.group}")
+        elif known and known.state is State.ACTIVE and not _same_actors(known, wanted):
+            text = "is active with another TLI than counts now, and keeps it; unload it and load it again"
+            self._refuse(known, request, "tli-changed", f"{text}, or give it a new version")
+        elif known and known.state is State.RETIRED and not _same_actors(known, wanted):
+            self._end_version(known)
+            self._enqueue(request, wanted, settled)
         elif known and known.state is State.ACTIVE and known.tentative and settled:
             known.settlers.append(request)
         elif known and known.state is State.ACTIVE:
+            known.tli = wanted.tli  # Drain, Restart and the like count from now on
             self._finish(known, request, "unchanged", "is active already")
         elif taken:
             self._refuse(wanted, request, "blocked", self.blocked[taken[0]])
@@ -334,6 +341,11 @@ class Groups(Activation):
             self._drop_if_empty(version)
             if loading:
                 self._advance(loading)
+
+
+def _same_actors(known: Version, wanted: Version) -> bool:
+    """Whether the same actors are to be told the same: then a loaded version may serve as it is."""
+    return known.tli.actors == wanted.tli.actors
 
 
 def _names(version: Version) -> set[str | None]:

@@ -57,7 +57,8 @@ def start(config: Config, state: Path) -> dict[str, Any]:
     identity = system.ask(director, {"DirectorOp": "Startup", **places}, limit)
     if not isinstance(identity, dict) or identity.get("DirectorResponse") != "Identity":
         return {"ok": False, "error": f"the Director did not answer: {identity!r}"}
-    message = {"AuthorityOp": "Startup", "Director": director, **places}
+    told = {"Director": director, "Pid": identity["Pid"]}
+    message = {"AuthorityOp": "Startup", **told, **places}
     standing = system.ask(authority, message, limit)
     if not isinstance(standing, dict) or standing.get("AuthorityResponse") != "Standing":
         return {"ok": False, "error": f"the Source Authority did not answer: {standing!r}"}

@@ -15,8 +15,11 @@ PROTOCOL = 2
 #: Global names of the two actors that every system of ours has.
 DIRECTOR_NAME = "Director"
 AUTHORITY_NAME = "Director Source Authority"
-#: A source that was refused is told to Thespian's watchers with this before the reason.
-REFUSED = "refused: "
+#: A source that was refused is told to Thespian's watchers with this before the reason. Thespian logs it as validated,
+#: and what is: what it was given in its place.
+REFUSED = "a stand-in without code, for it was refused: "
+#: What Thespian is told of the source by which the Source Authority finds that it stands.
+PROBED = "the Source Authority's own trial, without code"
 
 Message = dict[str, Any]
 

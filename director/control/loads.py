@@ -32,6 +32,7 @@ NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
     | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
+    | {"tli-changed"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
 #: Loads that are under way at once: more are no faster where processes have to be started (benchmarks/cli.py).

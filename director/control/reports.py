@@ -98,8 +98,8 @@ class Reports(Files, Running):
                 found.append(Finding("warning", "pending", text, remedy))
         return found
 
-    def role(self, role: str, group: str | None = None) -> Role | None:
-        """A handle of a role that follows it over upgrades, or None where no active version has it."""
+    def role(self, role: str, group: str | None = None) -> Role:
+        """A handle of a role that follows it over upgrades; it is false where no actor has the role now."""
         from director.roles import find_role
 
         return find_role(self.connection, role, group)

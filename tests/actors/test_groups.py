@@ -582,6 +582,79 @@ def test_a_version_that_is_just_taking_over_cannot_lose_the_one_it_takes_over_fr
     assert host.finished["u"].code == "busy" and host.active == "1"
 
 
+def test_an_active_version_keeps_its_actors_when_another_tli_counts_and_says_so() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    request = host.load("1", spec("b"))
+    told = host.finished[request]
+    assert not told.success and told.code == "tli-changed" and "unload it" in told.text
+    assert host.active == "1" and len(host.alive) == 1
+
+
+def test_settings_that_are_no_actors_count_at_once() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    for digest in ("2", "1"):
+        assert host.finished[host.load(digest, spec("a"), auto=3)].success
+        assert host.groups.versions[digest].tli.auto_unload == 3
+
+
+def test_a_retired_version_with_another_tli_is_loaded_anew() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    request = host.load("1", spec("b"))
+    host.ready()
+    assert host.active == "2" and request not in host.finished, "it has to leave Thespian first"
+    host.do(host.groups.source_unloaded("1", host.now))
+    host.validated("1")
+    host.ready()
+    assert host.active == "1" and host.finished[request].success
+    assert "load b" in host.sent() and host.log.count(m.LoadSource("1")) == 2
+
+
+def test_an_actor_that_ignores_its_exit_is_killed_and_what_waits_for_it_goes_on() -> None:
+    host = Host()
+    host.up("1", spec("a", named="The A"))
+    holder = next(iter(host.alive))
+    request = host.load("2", spec("a", named="The A"))
+    host.validated("2")
+    for _ in range(3):
+        for kind in ("release", "holder"):
+            host.fire(kind)
+        for actor in list(host.alive):
+            if actor != holder:
+                host.live(actor)
+    assert m.End(holder) in host.log and request not in host.finished
+    host.fire("end")
+    assert m.KillActor(holder) in host.log and request not in host.finished
+    host.exit(holder)
+    host.ready()
+    assert host.active == "2" and host.finished[request].success
+
+
+def test_one_whose_end_is_not_told_even_then_is_given_up() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.do(host.groups.unload("u", "1", host.now))
+    host.fire("end")
+    assert m.Kill("1") in host.log and "u" not in host.finished
+    host.fire("end")
+    assert host.finished["u"].success and m.UnloadSource("1") in host.log
+
+
+def test_a_successor_goes_on_to_end_what_was_ending() -> None:
+    host = Host()
+    version = m.Version("1", "app", "1", "app-1.tls", tli(spec("a"), spec("b")))
+    numbers = host.groups.adopt(version, m.State.ENDING, [True, None], 0)
+    host.alive = {numbers[0]: m.Create(numbers[0], "app.a", "1", None)}
+    host.do(host.groups.after_adoption())
+    assert host.active is None and m.End(numbers[0]) in host.log
+    host.exit(numbers[0])
+    assert m.UnloadSource("1") in host.log and not host.groups.versions
+
+
 TIMERS = ["ready", "validation", "drain", "restart", "holder", "leaving", "settled", "answer"]
 TIMERS += ["up", "end", "retire", "stop", "stopped", "release"]
 
@@ -593,6 +666,11 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.host = Host()
         self.requests: list[str] = []
+        #: How each source was loaded last, the pinned one, and what was active after the step before.
+        self.loaded: dict[str, tuple[bool, bool, bool, str]] = {}
+        self.pinned: str | None = None
+        self.served: str | None = None
+        self.seen = 0
 
     @rule(
         digest=st.sampled_from("1234"),
@@ -613,6 +691,38 @@ class Machine(RuleBasedStateMachine):
         auto: bool | int,
         handover: str,
     ) -> None:
+        self.loaded[digest] = (named, asks, mute, handover)
+        self.start(digest, auto, settled)
+
+    @rule(digest=st.sampled_from("1234"), settled=st.booleans())
+    def load_as_before(self, digest: str, settled: bool) -> None:
+        if digest in self.loaded:
+            self.start(digest, False, settled)
+
+    @rule()
+    def refresh(self) -> None:
+        """The newest, or the pinned one, unless it is active already."""
+        newest = self.pinned or max(self.loaded, default=None)
+        if newest in self.loaded and newest != self.host.active:
+            self.start(newest, False, False)
+
+    @rule(digest=st.sampled_from([None, *"1234"]))
+    def pin(self, digest: str | None) -> None:
+        self.pinned = digest
+
+    @rule(digest=st.sampled_from("1234"), seconds=st.sampled_from([1, 29, 31]))
+    def slow_start(self, digest: str, seconds: float) -> None:
+        """Validated, and up only after a while; the time for it may have passed."""
+        if digest in self.loaded:
+            self.start(digest, False, False)
+            self.host.validated(digest)
+            self.host.now += seconds
+            if seconds > 30:
+                self.host.fire("ready")
+            self.host.ready()
+
+    def start(self, digest: str, auto: bool | int, settled: bool) -> None:
+        named, asks, mute, handover = self.loaded[digest]
         first = spec("a", named="N" if named else None, mute=mute)
         second = spec("b", ready=QUESTION if asks else None)
         self.requests.append(
@@ -646,6 +756,21 @@ class Machine(RuleBasedStateMachine):
         if self.host.alive:
             actors = sorted(self.host.alive)
             self.host.exit(actors[number % len(actors)])
+
+    @rule(number=st.integers(0, 20), how=st.sampled_from(["failed", "host-lost", "no-host"]))
+    def trouble(self, number: int, how: str) -> None:
+        """An actor fails twice over a message, or its host is gone."""
+        if not self.host.alive:
+            return
+        actors = sorted(self.host.alive)
+        actor = actors[number % len(actors)]
+        if how == "failed":
+            self.host.do(self.host.groups.message_failed(actor, "boom", self.host.now))
+        else:
+            del self.host.alive[actor]
+            self.host.asked.discard(actor)
+            self.host.questioned.discard(actor)
+            self.host.do(self.host.groups.actor_lost(actor, how, "out of reach", self.host.now))
 
     @rule(number=st.integers(0, 40), answer=st.sampled_from(["yes", "no"]))
     def late_and_doubled_messages(self, number: int, answer: str) -> None:
@@ -684,6 +809,16 @@ class Machine(RuleBasedStateMachine):
     def one_version_at_a_time_is_being_loaded(self) -> None:
         states = [v.state for v in self.host.groups.versions.values()]
         assert sum(state in m.LOADING for state in states) <= 1
+
+    @invariant()
+    def a_failed_activation_leaves_the_old_one_active(self) -> None:
+        new, self.seen = self.host.log[self.seen :], len(self.host.log)
+        told = {action.event for action in new if isinstance(action, m.Record)}
+        if "failed" in told and not told & {"active", "went-back", "unloaded"}:
+            gone = self.served not in self.host.groups.versions
+            going = not gone and self.host.groups.versions[str(self.served)].state is m.State.ENDING
+            assert self.host.active == self.served or gone or going
+        self.served = self.host.active
 
     @invariant()
     def every_on_deactivate_is_matched(self) -> None:

@@ -93,7 +93,14 @@ def test_a_handle_follows_its_role_and_says_when_it_is_gone(host: Host) -> None:
         host.control.unload(digest)
     with pytest.raises(NotFound):
         front.ask({"n": 5}, timeout=2)
-    assert host.control.role("Front") is None
+    gone = host.control.role("Front")
+    assert not gone and gone.address is None
+    with pytest.raises(NotFound, match="No active actor has the role 'Front'") as problem:
+        gone.ask({"n": 6}, timeout=2)
+    assert problem.value.code == "no-role"
+    put(host, "3.0", tli())
+    host.control.load("app")
+    assert gone.ask({"n": 7}) == {"version": "3.0", "n": 7}, "a handle may be older than its role"
 
 
 def test_an_actor_of_another_group_follows_a_role_over_an_upgrade(host: Host) -> None:

@@ -232,7 +232,7 @@ def test_a_dead_role_actor_comes_back(host: Host) -> None:
 
     def back() -> bool:
         found = host.control.role("Echo")
-        if found is None:
+        if not found:
             return False
         answer = host.control.system.ask(found.address, {}, timedelta(seconds=1))
         return isinstance(answer, dict) and answer["pid"] != before
