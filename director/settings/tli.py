@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from director.errors import SettingsError
 from director.settings.expressions import evaluate
 
+_T = TypeVar("_T")
 #: Seconds that an old version is left to finish its work, unless the TLI says otherwise.
 DRAIN = 10.0
 _LONGEST = 86_400.0
@@ -148,15 +150,15 @@ def parse_tli(text: str, *, name: str, environ: Mapping[str, str]) -> Tli:
         environ: what its expressions see.
 
     Raises:
-        SettingsError: with file, line and column; unknown keys with what was probably meant.
+        SettingsError: with file, line and column of all that is wrong; unknown keys with what was probably meant.
     """
     found = evaluate(text, name=name, environ=environ)
 
-    def wrong(what: str, *path: Any, hint: str = "") -> NoReturn:
+    def error(what: str, *path: Any, hint: str = "") -> SettingsError:
         line, column = found.place(*path)
-        raise SettingsError(what, path=name, line=line, column=column, hint=hint)
+        return SettingsError(what, path=name, line=line, column=column, hint=hint)
 
-    return _check(found.value, wrong, found.variables)
+    return _check(found.value, _Wrong(error), found.variables)
 
 
 def tli_from_definition(definition: Mapping[str, Any]) -> Tli:
@@ -166,14 +168,35 @@ def tli_from_definition(definition: Mapping[str, Any]) -> Tli:
         SettingsError: naming the keys that lead to what is wrong.
     """
 
-    def wrong(what: str, *path: Any, hint: str = "") -> NoReturn:
+    def error(what: str, *path: Any, hint: str = "") -> SettingsError:
         place = "".join(f"[{step!r}]" for step in path)
-        raise SettingsError(what, path=f"definition{place}", hint=hint)
+        return SettingsError(what, path=f"definition{place}", hint=hint)
 
-    return _check(dict(definition), wrong, {})
+    return _check(dict(definition), _Wrong(error), {})
 
 
-_Wrong = Callable[..., NoReturn]
+class _Wrong:
+    """Raises what is wrong at a place, and keeps what `attempt` met, so that all of it is told at once."""
+
+    def __init__(self, error: Callable[..., SettingsError]) -> None:
+        self._error = error
+        self.problems: list[SettingsError] = []
+
+    def __call__(self, what: str, *path: Any, hint: str = "") -> NoReturn:
+        raise self._error(what, *path, hint=hint)
+
+    def attempt(self, make: Callable[[], _T], default: _T) -> _T:
+        """What is made; the default where it does not read."""
+        try:
+            return make()
+        except SettingsError as problem:
+            self.problems.append(problem)
+            return default
+
+    def end(self) -> None:
+        """Raise all that was met, in the order of its places."""
+        if self.problems:
+            raise SettingsError.of(sorted(self.problems, key=lambda one: (one.line, one.column)))
 
 
 def _check(told: Any, wrong: _Wrong, variables: dict[str, str | None]) -> Tli:
@@ -181,9 +204,13 @@ def _check(told: Any, wrong: _Wrong, variables: dict[str, str | None]) -> Tli:
         wrong("a TLI is a dictionary", hint="Its first key is 'Actors'.")
     _known(told, GROUP_KEYS, wrong)
     if "Actors" not in told:
+        wrong.end()  # a key that is misspelt says it better
         wrong("'Actors' is missing", hint="Write {'Actors': {}} where nothing is to be started.")
-    actors = _dictionary(told["Actors"], wrong, "Actors")
-    specs = tuple(_actor(name, value, wrong) for name, value in actors.items())
+    actors = wrong.attempt(lambda: _dictionary(told["Actors"], wrong, "Actors"), dict[Any, Any]())
+    specs = tuple(
+        wrong.attempt(partial(_actor, name, value, wrong), ActorSpec(str(name)))
+        for name, value in actors.items()
+    )
     for kind, values in (
         ("Role", [(spec.class_name, spec.role) for spec in specs]),
         ("GlobalName", [(spec.class_name, spec.global_name) for spec in specs]),
@@ -192,10 +219,13 @@ def _check(told: Any, wrong: _Wrong, variables: dict[str, str | None]) -> Tli:
         for class_name, value in values:
             if value is not None and value in seen:
                 text = f"the {kind} {value!r} is that of {seen[value]} already"
-                wrong(text, "Actors", class_name, "OnLoad", kind)
+                place = ("Actors", class_name, "OnLoad", kind)
+                wrong.attempt(partial(wrong, text, *place), None)
             if value is not None:
                 seen[value] = class_name
-    return _group(told, specs, wrong, variables)
+    found = _group(told, specs, wrong, variables)
+    wrong.end()
+    return found
 
 
 def _group(
@@ -206,11 +236,15 @@ def _group(
 ) -> Tli:
     auto = told.get("AutoUnload", False)
     if not isinstance(auto, int) or (not isinstance(auto, bool) and auto < 1):
-        wrong("AutoUnload is True, False, or how many versions to keep (1 or more)", "AutoUnload")
+        text = "AutoUnload is True, False, or how many versions to keep (1 or more)"
+        auto = wrong.attempt(partial(wrong, text, "AutoUnload"), False)
     handover = told.get("Handover", START_FIRST)
     if handover not in (START_FIRST, STOP_FIRST):
-        wrong(f"Handover is {START_FIRST!r} or {STOP_FIRST!r}", "Handover")
-    limits = _dictionary(told.get("Restart", {}), wrong, "Restart")
+        text = f"Handover is {START_FIRST!r} or {STOP_FIRST!r}"
+        handover = wrong.attempt(partial(wrong, text, "Handover"), START_FIRST)
+    limits = wrong.attempt(
+        lambda: _dictionary(told.get("Restart", {}), wrong, "Restart"), dict[Any, Any]()
+    )
     _known(limits, _RESTART_KEYS, wrong, "Restart")
     usual = Restart()
     restart = Restart(
@@ -232,7 +266,7 @@ def _group(
 
 def _count(value: Any, wrong: _Wrong, of_what: str, *path: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        wrong(f"{path[-1]} is a number of {of_what}", *path)
+        return wrong.attempt(partial(wrong, f"{path[-1]} is a number of {of_what}", *path), 0)
     return int(value)
 
 
@@ -240,7 +274,8 @@ def _seconds(value: Any, wrong: _Wrong, *path: Any) -> float:
     # A comparison that is false for NaN too.
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 <= value <= _LONGEST:
-        wrong(f"{path[-1]} is a number of seconds from 0 to {_LONGEST:.0f}", *path)
+        text = f"{path[-1]} is a number of seconds from 0 to {_LONGEST:.0f}"
+        return wrong.attempt(partial(wrong, text, *path), 0.0)
     return float(value)
 
 
@@ -249,21 +284,28 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
     parts = name.split(".") if isinstance(name, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         wrong(f"{name!r} does not name an actor", *path, hint="Write 'package.module.Class'.")
+    written = set(told) if isinstance(told, dict) else set()
     sections = _dictionary({} if told is None else told, wrong, *path)
     _known(sections, tuple(_ACTOR_KEYS), wrong, *path)
     messages: dict[str, Message | None] = {}
     for section, keys in _ACTOR_KEYS.items():
-        values = _dictionary(sections.get(section, {}), wrong, *path, section)
+        values = wrong.attempt(
+            partial(_dictionary, sections.get(section, {}), wrong, *path, section),
+            dict[Any, Any](),
+        )
+        sections[section] = values
         _known(values, keys, wrong, *path, section)
         messages[section] = Message(values["Message"]) if "Message" in values else None
     names: dict[str, str | None] = {}
     held = sections.get("OnLoad", {}).get("GlobalName")
     if held in HOST_NAMES:
-        wrong(f"the GlobalName {held!r} is the director's own", *path, "OnLoad", "GlobalName")
+        text = f"the GlobalName {held!r} is the director's own"
+        wrong.attempt(partial(wrong, text, *path, "OnLoad", "GlobalName"), None)
     for key in ("Role", "GlobalName"):
         value = sections.get("OnLoad", {}).get(key)
         if value is not None and (not isinstance(value, str) or not value):
-            wrong(f"{key} is a text that is not empty", *path, "OnLoad", key)
+            text = f"{key} is a text that is not empty"
+            value = wrong.attempt(partial(wrong, text, *path, "OnLoad", key), None)
         names[key] = value
     return ActorSpec(
         name,
@@ -272,16 +314,18 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
         messages["OnLoad"],
         messages["OnReactivate"],
         messages["OnDeactivate"],
-        _ready(sections, wrong, path),
+        _ready(sections, wrong, path) if "Ready" in written else None,
     )
 
 
 def _ready(sections: dict[str, Any], wrong: _Wrong, path: tuple[Any, ...]) -> Ready | None:
-    if "Ready" not in sections:
-        return None
     told = sections["Ready"]
+    if not set(told) <= set(_ACTOR_KEYS["Ready"]):
+        return None  # that was told
     if "Message" not in told:
-        wrong("Ready needs a Message", *path, "Ready", hint="It is the question that is asked.")
+        hint = "It is the question that is asked."
+        text = "Ready needs a Message"
+        return wrong.attempt(partial(wrong, text, *path, "Ready", hint=hint), None)
     timeout = _seconds(told.get("Timeout", READY_TIMEOUT), wrong, *path, "Ready", "Timeout")
     return Ready(told["Message"], Message(told["Reply"]) if "Reply" in told else None, timeout)
 
@@ -297,4 +341,5 @@ def _known(told: Mapping[Any, Any], known: Iterable[str], wrong: _Wrong, *path: 
         if key not in tuple(known):
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}."
-            wrong(f"the key {key!r} is not known here", *path, key, hint=hint)
+            text = f"the key {key!r} is not known here"
+            wrong.attempt(partial(wrong, text, *path, key, hint=hint), None)

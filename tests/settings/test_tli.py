@@ -171,3 +171,34 @@ def tlis(draw: Any) -> Tli:
 def test_what_is_told_to_the_director_is_what_was_read(made: Tli) -> None:
     assert tli_from_definition(made.definition()) == made
     assert parse(repr(made.definition())) == made
+
+
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_its_places() -> None:
+    text = """{'Actors': {
+    'a.B': {'OnLod': {}, 'OnLoad': {'Role': 7}},
+    'a.C': {'OnLoad': {'Role': 'c'}, 'Ready': {'Timeout': 3}},
+    'a.D': {'OnLoad': {'Role': 'c'}},
+    'noclass': {},
+  },
+  'Drain': -1, 'Restart': {'Limt': 3, 'Within': 'x'}, 'AutoUnlod': True}"""
+    with pytest.raises(SettingsError) as problem:
+        parse(text)
+    lines = str(problem.value).splitlines()
+    assert [line.partition(" ")[0].split(":")[1] for line in lines] == [*"223457777"]
+    for line, word in zip(
+        lines,
+        (
+            "OnLod",
+            "Role is",
+            "Ready needs",
+            "is that of a.C",
+            "noclass",
+            "Drain",
+            "Limt",
+            "Within",
+            "AutoUnlod",
+        ),
+        strict=True,
+    ):
+        assert word in line, line
+    assert "here. Did you mean 'OnLoad'?" in lines[0]
