@@ -13,13 +13,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ActorStatus:
-    """A role actor; ``state`` is one of `director.actors.answers.state_of`, ``address`` text or None."""
+    """A role actor; ``state`` is one of `director.actors.answers.state_of`, ``address`` text or None.
+
+    ``silent_for``: seconds for which messages have been waiting at it; None where that is not long.
+    """
 
     actor_class: str
     role: str | None
     address: str | None
     state: str
     deaths: int
+    silent_for: float | None
     started: datetime | None
 
 
@@ -60,11 +64,11 @@ class GroupStatus:
 
     @property
     def well(self) -> bool:
-        """A version is active, all its actors serve, and no loaded version is revoked."""
+        """A version is active, all its actors serve and take messages, and no loaded version is revoked."""
         actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
         return (
             self.active is not None
-            and all(a.state in {"serving", "moving"} for a in actors)
+            and all(a.state in {"serving", "moving"} and a.silent_for is None for a in actors)
             and not any(v.revoked for v in self.versions)
         )
 
@@ -164,6 +168,7 @@ def _version(told: Mapping[str, Any], revoked: Mapping[str, str]) -> VersionStat
             None if actor["ActorAddress"] is None else str(actor["ActorAddress"]),
             actor["State"],
             actor["Deaths"],
+            actor.get("SilentFor"),
             actor["StartTime"],
         )
         for actor in told["Actors"]

@@ -44,7 +44,9 @@ def _group(group: GroupStatus) -> Table:
         for actor in version.actors:
             table.add_row(
                 "",
-                _coloured(actor.state),
+                _coloured(actor.state)
+                if actor.silent_for is None
+                else _coloured(f"{actor.state}, NOT ANSWERING for {actor.silent_for:.0f} s"),
                 escape(actor.role or ""),
                 escape(actor.actor_class),
                 escape(actor.address or ""),

@@ -57,6 +57,8 @@ def _group(group: GroupStatus) -> Iterator[str]:
         for actor in version.actors:
             deaths = f", died {actor.deaths} times" if actor.deaths else ""
             role = actor.role or "-"
+            if actor.silent_for is not None:
+                deaths += f", NOT ANSWERING for {actor.silent_for:.0f} s"
             yield f"    {role}: {actor.actor_class} {actor.state}{deaths} {actor.address or ''}".rstrip()
     if group.failure:
         yield f"  last failure ({group.failure.code}), {group.failure.file}:"

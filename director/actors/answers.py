@@ -12,6 +12,7 @@ from typing import Any
 
 from director.actors.groups import Groups
 from director.actors.messages import Message
+from director.actors.silence import Silence
 from director.actors.versions import RoleActor, State, Version
 from director.history import Pin
 
@@ -27,6 +28,7 @@ class Actors:
     addresses: dict[int, Any] = field(default_factory=dict)
     met: dict[int, Any] = field(default_factory=dict)
     started: dict[int, datetime] = field(default_factory=dict)
+    silence: Silence = field(default_factory=Silence)
 
     def id_of(self, address: Any) -> int:
         """The incarnation of an address, 0 for a stranger (addresses cannot be hashed)."""
@@ -123,8 +125,10 @@ def update(groups: Groups, actors: Actors, name: str, what: str) -> Message:
     }
 
 
-def status(groups: Groups, actors: Actors, pins: Mapping[str, Pin], wanted: str | None) -> Message:
-    """``Groups`` of Status."""
+def status(
+    groups: Groups, actors: Actors, pins: Mapping[str, Pin], wanted: str | None, now: float
+) -> Message:
+    """``Groups`` of Status; ``now`` as everywhere in the state machine."""
     found = {}
     for name in _names(groups, wanted):
         loading = groups.loading(name)
@@ -150,7 +154,12 @@ def status(groups: Groups, actors: Actors, pins: Mapping[str, Pin], wanted: str 
                     "Tentative": v.tentative,
                     "Drain": v.tli.drain,
                     "Actors": [
-                        {**actors.describe(a), "State": state_of(v, a), "Deaths": a.deaths}
+                        {
+                            **actors.describe(a),
+                            "State": state_of(v, a),
+                            "Deaths": a.deaths,
+                            "SilentFor": actors.silence.seconds(a.id, now),
+                        }
                         for a in v.actors
                     ],
                 }

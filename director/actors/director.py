@@ -25,7 +25,7 @@ from thespian.actors import (
 )
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
-from director.actors import answers, notebook, pids
+from director.actors import answers, leftovers, notebook, pids, silence
 from director.actors import versions as m
 from director.actors.convening import Convening
 from director.actors.known import forget
@@ -87,6 +87,7 @@ class Director(Convening):
     def _take_up(self, told: Message | None) -> None:
         """The note of a predecessor has come, None where there was none."""
         self.noted = []
+        self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
         if told:
             versions = told["Versions"]
             dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
@@ -111,6 +112,13 @@ class Director(Convening):
                 self._exited(actor_id)
         if self.adopted:
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
+
+    def _look_for_silence(self) -> None:
+        self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
+        ports = {one: leftovers.port_of(address) for one, address in self.actors.met.items()}
+        ports = {one: port for one, port in ports.items() if port}
+        found = list(leftovers.sockets()) if ports else []
+        self.actors.silence.look(ports, found, time.monotonic())
 
     def _look_soon(self) -> None:
         if not self.looking:
@@ -201,6 +209,8 @@ class Director(Convening):
         """A timer of the state machine fired."""
         if message.payload is None:
             self.closing = False
+        elif message.payload == "silence":
+            self._look_for_silence()
         elif message.payload == "pulse":
             self._pulse()
         elif message.payload == "look":

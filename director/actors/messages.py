@@ -153,7 +153,8 @@ OPERATIONS = (
         "`Protocol`, `PackageVersion`, `Directory`, `State`, `Pid`, `Started`, `Blocked`, and `Groups`: for "
         "each `Active`, "
         "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
-        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State` and `Deaths`).",
+        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths` and "
+        "`SilentFor`: seconds for which messages have been waiting at it, None where that is not long).",
     ),
     Operation(
         "Convention",

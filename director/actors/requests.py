@@ -205,7 +205,8 @@ class Requests(ActorTypeDispatcher):
     def _do_Status(self, message: Message, sender: Any) -> None:
         store = self._store()
         pins = Pins(store.state).read()
-        found = answers.status(self.groups, self.actors, pins, message.get("Group"))
+        wanted = message.get("Group")
+        found = answers.status(self.groups, self.actors, pins, wanted, time.monotonic())
         told = reply("Status", message, True, **self._identity(), Groups=found)
         more = {"State": str(store.state), "Started": self.born, "Blocked": self.groups.blocked}
         self.send(sender, told | more)

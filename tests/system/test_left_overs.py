@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from director.actors.words import is_alive
-from director.errors import LoadFailed
-from tests.conftest import Host
+from director.errors import DirectorError, LoadFailed
+from director.tls.keys import SigningKey
+from tests.conftest import Host, open_host
 from tests.system.test_faults import WORKER, director, eventually, kill, pid_of, put
 
 pytestmark = pytest.mark.system
@@ -169,3 +170,24 @@ def test_groups_are_loaded_at_once_each_told_as_it_ends_and_a_bad_one_stops_none
     done = director(host, "refresh")
     assert done.returncode == 1 and done.stdout.count("is up to date") == 4
     assert "no luck" in done.stderr
+
+
+@pytest.mark.parametrize("base", ["multiprocTCPBase", "multiprocUDPBase"])
+def test_status_says_that_an_actor_in_an_endless_loop_does_not_answer(
+    tmp_path: Path, key: SigningKey, base: str
+) -> None:
+    with open_host(tmp_path, key, thespbase=base) as host:
+        put(host, "app", "1", "App", body=STARTER)
+        put(host, "other", "1", "Other")
+        digest = host.control.load("app").source_hash
+        host.control.load("other")
+        start(host, "loop")
+        assert director(host, "status").returncode == 0, "nobody has asked it anything since"
+        found = host.control.role("App")
+        with pytest.raises(DirectorError, match="no answer within"):
+            found.ask({"n": 1}, timeout=1)
+        eventually(lambda: not host.control.status("app").groups[0].well, 30)
+        told = director(host, "status")
+        assert told.returncode == 1 and "NOT ANSWERING for" in told.stdout
+        assert "other: ok" in told.stdout and pid_of(host, "Other")
+        host.control.unload(digest)
