@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -401,3 +402,46 @@ def test_without_a_system_nothing_is_started_by_looking(host: Host) -> None:
     with pytest.raises(NotRunning):
         host.control.status()
     assert not host.control.running()
+
+
+@contextlib.contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """The directory as a read-only file system, which root has to respect too."""
+    if subprocess.run(["mount", "--bind", directory, directory], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def test_a_state_that_became_read_only_fails_the_load_and_what_runs_goes_on(two: Host) -> None:
+    put(two, "app", "2", "App")
+    with read_only(two.directory):
+        told = director(two, "load", "app")
+        assert told.returncode != 0 and "Read-only file system" in told.stderr
+        assert "Traceback" not in told.stderr and "Traceback" not in told.stdout
+        assert "read-only" in director(two, "doctor").stdout.lower()
+        assert pid_of(two, "App") and pid_of(two, "Other")
+        app = two.control.status("app").groups[0]
+        assert [v.version for v in app.versions if v.state == "active"] == ["1"]
+    assert two.control.load("app").changed
+
+
+def test_a_director_directory_may_be_read_only_where_the_state_is_elsewhere(
+    tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(tmp_path / "state"))
+    with open_host(tmp_path, key) as host:
+        for version in ("1", "2", "3"):
+            text = tli("app", "App")[:-1] + ", 'TLS_Keep_Limit': 1}"
+            members = {"app/__init__.py": "", "app/work.py": WORKER.replace("VERSION", version)}
+            host.put("app", version, text, members)
+        put(host, "other", "1", "Other")
+        with read_only(host.directory):
+            assert director(host, "start").returncode == 0
+            assert pid_of(host, "App") and pid_of(host, "Other")
+            eventually(lambda: "TLS_Keep_Limit of app" in log_of(host))
+            assert len(list(host.directory.glob("app-*.tls"))) == 3
+            host.control.shutdown()
