@@ -35,7 +35,8 @@ NOT_STARTED = frozenset(
     | {"tli-changed"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
-#: Loads that are under way at once: more are no faster where processes have to be started (benchmarks/cli.py).
+#: Loads that are under way at once: enough that no disk or process is waited for alone, few enough that each is up in
+#: its time on a small host.
 AT_ONCE = 8
 
 
