@@ -128,7 +128,8 @@ class Arrivals(Rule):
         if mark is not None and own < version_key(mark) and "downgrade" not in self.allowed:
             raise NotValidated(
                 f"It is {source.group} {source.version}, older than {mark}, which this host has seen.",
-                hint="`director load FILE --allow-downgrade` loads it all the same.",
+                hint="`director load FILE --allow-downgrade` loads it all the same; on a member of a convention "
+                "`director install FILE --allow-downgrade` lets it come.",
                 code="downgrade",
             )
 

@@ -38,7 +38,14 @@ def key() -> SigningKey:
 
 
 def make_tls(
-    key: SigningKey, group: str, version: str | None, tli: str, sources: Mapping[str, str | bytes]
+    key: SigningKey,
+    group: str,
+    version: str | None,
+    tli: str,
+    sources: Mapping[str, str | bytes],
+    *,
+    requires_python: str = ">=3.11",
+    tags: tuple[str, ...] = ("py3-none-any",),
 ) -> bytes:
     """A signed .tls with these members, as the plugin would write it; text is dedented."""
     members = [Member(TLI_NAME, tli.encode())]
@@ -49,8 +56,8 @@ def make_tls(
         group=group,
         version=version,
         created=None,
-        requires_python=">=3.11",
-        tags=("py3-none-any",),
+        requires_python=requires_python,
+        tags=tags,
         key_fingerprint=key.public.fingerprint,
         key_algorithm=key.public.algorithm,
         members=describe(members),

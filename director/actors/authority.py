@@ -100,6 +100,8 @@ class SourceAuthority(ActorTypeDispatcher):
         elif message.get("AuthorityOp") == "Judge":
             name, data = str(message["Name"]), bytes(message["Data"])
             self._verdict(message["SourceHash"], data, name)
+        elif message.get("AuthorityOp") == "Sweep" and self.store is not None:
+            self._sweep_soon()
 
     def receiveMsg_ValidateSource(self, message: ValidateSource, sender: Any) -> None:
         """Answer the Admin, always, exactly once, and always with an archive that it can read.
@@ -177,6 +179,9 @@ class SourceAuthority(ActorTypeDispatcher):
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
         """Its last process may need a moment to end: what it was unpacked to goes then."""
+        self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
         self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:

@@ -1,7 +1,8 @@
-"""A Director in a convention: the leader's looks after actors on all hosts, a member's tells it what only it can know.
+"""A leader's Director: it looks after actors on all hosts of its convention.
 
-What lives here: what Directors of different hosts say to each other (``MemberOp``), and what follows for actors. What
-does not: the book of members (`director.actors.members`), the state machine, which knows nothing of hosts.
+What lives here: the leader's part of what Directors of different hosts say to each other (``MemberOp``), and what
+follows for actors. What does not: the member's part (`director.actors.following`), the book of members
+(`director.actors.members`), the state machine, which knows nothing of hosts.
 
 The leader's Director is told by Thespian who joins and leaves, sends an Introducer there, and from then on a Beat
 every two seconds. Thespian tells nothing of actors on a host that died or was cut off: they are given up when their
@@ -21,73 +22,35 @@ from typing import Any
 from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
 
 from director import convention
-from director.actors import leftovers, reporting
+from director.actors import reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
+from director.actors.following import BEAT, Following
 from director.actors.groups import Groups
-from director.actors.known import everything
-from director.actors.members import SILENT, Member, Members
-from director.actors.messages import AUTHORITY_NAME, Message, reply
-from director.actors.notebook import gone
-from director.actors.reaping import Reaping
+from director.actors.members import SILENT, Member
+from director.actors.messages import Message, reply
 from director.actors.words import last_words
-from director.errors import DirectorError
-from director.settings.config import director_directory, read_convention
 
 log = logging.getLogger("director")
 
-#: Seconds between two Beats, until those asked why have to have answered, and between two tries to place an actor.
-BEAT, WHY_LIMIT, AGAIN = 2.0, 1.5, 0.5
+#: Seconds until those asked why have to have answered, and between two tries to place an actor.
+WHY_LIMIT, AGAIN = 1.5, 0.5
 #: Seconds within which a member that was just heard may come back as if it had never been gone.
 DOUBT = 4.0
-#: Seconds that a request waits at a member that is just starting for its leader to be met.
-MEETING = 6.0
-#: Requests that a member passes on to its leader, which answers the client itself; and those that it leaves to it.
-PASSED_ON = {"RetrieveAll", "RetrieveRole", "RequestNotification", "Watch", "Unwatch", "Convention"}
-LEADERS_ONLY = {"DefineGroup", "LoadSource", "UnloadSource", "Undo", "Pin", "Unpin"}
 
 
-class Convening(Reaping):
-    """The part of the Director that knows of other hosts."""
+class Convening(Following):
+    """The part of the Director that leads other hosts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.members = Members(time.monotonic())
-        self.leading: list[str] = []
-        #: Leaders that come before this host, if it may lead.
-        self.before: list[str] = []
         #: Since when this host leads, on a steady clock; None while it does not.
         self.led_since: float | None = None
-        #: Whether another host leads; its Director's address and system, and when it was heard last.
-        self.member = False
-        self.leader: Any = None
-        self.leader_host = ""
-        self.leader_heard = 0.0
-        #: Why this host's authority refused sources, by source hash.
-        self.refusals: dict[str, tuple[str, str]] = {}
         #: How each actor was created, and what was sent to those that gave no sign of life yet.
         self.created: dict[int, m.Create] = {}
         self.sent: dict[int, list[Any]] = {}
         self.introducers: dict[str, Any] = {}
         self.beating = False
-        #: Requests that wait until the leader has met this host.
-        self.held: list[tuple[Message, Any]] = []
-        self.own_keys: dict[str, str] = {}
-
-    def _convene(self) -> None:
-        """Read who leads, and have Thespian tell who is there."""
-        told, port, _ = read_convention(self._store().directory, os.environ)
-        self.leading = convention.leaders(told, port)
-        self.member = convention.is_member(self.leading, port)
-        if not self.member:
-            self.before = convention.before(self.leading, port)
-        self.notifyOnSystemRegistrationChanges(True)
-
-    def _leads(self) -> bool:
-        """Whether this host leads now: it may, and no host that is named before it is there."""
-        if self.member:
-            return False
-        return not any(f"|{one})" in admin for one in self.before for admin in self.members.present)
 
     # ---- hosts come and go -----------------------------------------------------------------------
 
@@ -192,20 +155,40 @@ class Convening(Reaping):
         now = time.monotonic()
         if not self._leads():
             return
+        starting = self._starting()
         for member in self.members.present.values():
             if member.asked and now - member.asked > SILENT:
                 self._introduce(member)
             elif member.director is not None and not member.asked:
                 member.asked = now
                 placed = {a: self.actors.met.get(a) for a in self.members.actors_at(member.admin)}
-                serving = [one for one in placed.values() if one is not None]
+                lost = self.members.lost.get(member.host, [])
+                # A port may have been given again: what listens there now is none of theirs.
                 current = list(self.actors.addresses.values())
-                lost = self.members.lost.pop(member.host, [])
-                ending = [one for one in lost if one not in current]
-                told = {"MemberOp": "Beat", "Actors": serving, "Lost": ending}
-                self.send(member.director, {**told, "Admin": member.admin})
+                told = {
+                    "MemberOp": "Beat",
+                    "Admin": member.admin,
+                    "Actors": [one for one in placed.values() if one is not None],
+                    "Lost": [one for one in lost if one not in current],
+                    "Starting": starting,
+                }
+                self.send(member.director, told)
+        missed = self.members.missed_unloads(self.groups.versions, now)
+        if missed:
+            self._perform(self.groups.unload_elsewhere(missed, now))
         if self.members.present:
             self._beat_soon()
+
+    def _starting(self) -> list[Message]:
+        """Actors that gave no sign of life yet; on which host they start is not known here."""
+        told = []
+        for actor_id in set(self.actors.addresses) - set(self.actors.met):
+            found = self.groups.find(actor_id)
+            if found:
+                age = (datetime.now() - self.actors.started[actor_id]).total_seconds()
+                names = {"SourceHash": found[0].source_hash, "ActorClass": found[1].spec.class_name}
+                told.append({"Actor": actor_id, "Age": age, **names})
+        return told
 
     # ---- what Directors say to each other --------------------------------------------------------
 
@@ -215,6 +198,7 @@ class Convening(Reaping):
             "Beat": self._on_beat,
             "Why": self._on_why,
             "Kill": self._on_kill,
+            "KillActor": self._on_kill_actor,
             "Bytes": self._on_bytes,
             "Report": self._on_report,
             "Because": self._on_because,
@@ -223,59 +207,6 @@ class Convening(Reaping):
             self._start_by_itself()
         if handler is not None and self.store is not None:
             handler(message, sender)
-
-    def _start_by_itself(self) -> None:
-        """At a member: this Director is new, for its predecessor was killed, and no operator need look after it."""
-        directory, state = director_directory(os.environ), os.environ.get("DIRECTOR_SYSTEM", "")
-        if not state:
-            return
-        places = {"Directory": str(directory.absolute()), "State": state}
-        self._do_Startup({"DirectorOp": "Startup", **places}, self.myAddress)
-        self.unpacked = {
-            one.source_hash: one.directory for one in everything(Path(state)) if not one.refused
-        }
-        authority = self.createActor(
-            "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
-        )
-        told = {"AuthorityOp": "Startup", "Director": self.myAddress, "Pid": os.getpid()}
-        self.send(authority, {**told, **places})
-
-    def _on_meet(self, message: Message, sender: Any) -> None:
-        """At a member: the leader's Director makes itself known; what an earlier leader left here is ended."""
-        if self._leads():
-            return  # it takes no orders
-        host, self.leader = str(message["LeaderHost"]), message["Leader"]
-        if host != self.leader_host:
-            for source_hash, directory in self.unpacked.items():
-                if source_hash not in self.groups.versions:
-                    ended = leftovers.end_older(directory, float(message["Age"]))
-                    if ended:
-                        log.warning("another leader left processes %s here; ended", ended)
-        self.leader_host = host
-        self._report(message)
-        self._release_held()
-
-    def _on_beat(self, message: Message, sender: Any) -> None:
-        if sender != self.leader:
-            return
-        for address in message["Lost"]:
-            self.send(address, ActorExitRequest())
-        self._report(message, gone(message["Actors"]))
-
-    def _report(self, message: Message, ended: list[Any] | None = None) -> None:
-        self.leader_heard = time.monotonic()
-        told = reporting.report(self._store(), self.unpacked, self.refusals)
-        try:
-            told["Keys"] = self._keys(str(told["Trust"]))
-        except DirectorError as problem:
-            told |= {"Keys": {}, "Problem": str(problem)}
-        told |= {"MemberOp": "Report", "Admin": message["Admin"], "Gone": ended or []}
-        self.send(self.leader, told)
-
-    def _keys(self, token: str) -> dict[str, str]:
-        if self.own_keys.get("") != token:
-            self.own_keys = reporting.keys(self._store()) | {"": token}
-        return {one: name for one, name in self.own_keys.items() if one}
 
     def _on_report(self, message: Message, sender: Any) -> None:
         """At the leader: a member is well and tells of itself, and of actors that ended without a word."""
@@ -295,10 +226,19 @@ class Convening(Reaping):
         if before.get("Trust", message["Trust"]) != message["Trust"]:
             for source_hash in message["Refused"]:
                 self._offer_again(member, source_hash)
+        lost = self.members.lost.get(member.host, [])
+        current = list(self.actors.addresses.values())
+        left = [one for one in lost if one not in message["Over"] and one not in current]
+        self.members.lost[member.host] = left
+        if self.closing:
+            return
         for address in message["Gone"]:
             actor_id = self.actors.id_of(address)
-            if actor_id and not self.closing:
+            if actor_id:
                 self._exited(actor_id)
+        for died in message["Died"]:
+            if died["Actor"] not in self.actors.met and self.groups.find(died["Actor"]):
+                self._ended(died["Actor"], str(died["Words"]))
 
     def _offer_again(self, member: Member, source_hash: str) -> None:
         """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once."""
@@ -311,30 +251,7 @@ class Convening(Reaping):
             told = {"MemberOp": "Bytes", "SourceHash": source_hash, "Name": version.file}
             self.send(member.director, {**told, "Data": data})
 
-    def _on_bytes(self, message: Message, sender: Any) -> None:
-        if sender == self.leader:
-            authority = self.createActor(
-                "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
-            )
-            self.send(authority, {**message, "AuthorityOp": "Judge"})
-
-    def _on_kill(self, message: Message, sender: Any) -> None:
-        if sender == self.leader and message["SourceHash"] in self.unpacked:
-            self._kill_source(message["SourceHash"])
-
     # ---- why an actor ended ----------------------------------------------------------------------
-
-    def _on_why(self, message: Message, sender: Any) -> None:
-        source_hash = message["SourceHash"]
-        told = {
-            "MemberOp": "Because",
-            "Actor": message["Actor"],
-            "Admin": message["Admin"],
-            "Host": os.environ.get(convention.HOST_VARIABLE, ""),
-            "Refused": self.refusals.get(source_hash),
-            "Words": last_words(self.unpacked.get(source_hash, os.devnull)),
-        }
-        self.send(sender, told)
 
     def _on_because(self, message: Message, sender: Any) -> None:
         why = self.members.whys.get(message["Actor"])
@@ -383,7 +300,9 @@ class Convening(Reaping):
         known |= why.refusals
         unmet = actor_id not in self.actors.met
         words = "\n".join(why.words) or last_words(self.unpacked.get(why.source_hash, os.devnull))
-        if not unmet or words or actor.ending:
+        if why.refusals and not unmet and not actor.ending:  # revoked there: no death of its own
+            self._lost(actor_id, "host-refused", self.members.refusals_of(why.source_hash))
+        elif not unmet or words or actor.ending:
             self._ended(actor_id, words)
         elif new:
             self._create_again(actor_id)
@@ -412,6 +331,14 @@ class Convening(Reaping):
         """Tell the state machine that an actor is out of reach, or that no host takes it."""
         self._forget_actor(actor_id)
         self._perform(self.groups.actor_lost(actor_id, code, text, time.monotonic()))
+
+    def _kill_actor(self, actor_id: int) -> None:
+        member = self.members.present.get(self.members.places.get(actor_id, ""))
+        if member is None:
+            super()._kill_actor(actor_id)
+        elif member.director is not None:
+            told = {"MemberOp": "KillActor", "Address": self.actors.met.get(actor_id)}
+            self.send(member.director, told)
 
     def _forget_actor(self, actor_id: int) -> None:
         self.actors.forget(actor_id)
@@ -453,40 +380,6 @@ class Convening(Reaping):
         self.sent.pop(actor_id, None)
         if str(admin) in self.members.present:
             self.members.places[actor_id] = str(admin)
-
-    # ---- requests at a member --------------------------------------------------------------------
-
-    def _left_to_leader(self, message: Message, sender: Any) -> bool:
-        """At a member: pass a request on that the leader answers, or say that it is its business."""
-        operation = message.get("DirectorOp")
-        if operation not in PASSED_ON | LEADERS_ONLY or self._leads():
-            return False
-        leader = ", ".join(self.leading)
-        if operation in LEADERS_ONLY:
-            text = f"this host is a member of the convention led by {leader}; do it there"
-            told = reply("AskLeader", message, False, Code="ask-leader", Message=text)
-        elif self._may_be_met():
-            self.held.append((message, sender))
-            self.wakeupAfter(timedelta(seconds=MEETING), payload="held")
-            return True
-        elif self.leader is None or time.monotonic() - self.leader_heard > 3 * BEAT:
-            text = f"the leader of the convention, {leader}, is out of reach"
-            told = reply("AskLeader", message, False, Code="leader-away", Message=text)
-        else:
-            self.send(self.leader, {**message, "ReplyTo": sender})
-            return True
-        self.send(sender, told)
-        return True
-
-    def _may_be_met(self) -> bool:
-        """Whether this host is so young that its leader may not have met it yet."""
-        return self.leader is None and time.monotonic() - self.members.born < MEETING
-
-    def _release_held(self) -> None:
-        """The leader was met, or has had its time."""
-        held, self.held = self.held, []
-        for message, sender in held:
-            self._left_to_leader(message, sender)
 
     # ---- what is told of the convention ----------------------------------------------------------
 

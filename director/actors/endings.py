@@ -13,6 +13,8 @@ from director.tls.version import version_key
 LEAVING_LIMIT = 10.0
 #: Seconds between two tries to create an actor that no host took.
 HOST_DELAY = 1.0
+#: Failures of an actor that has no host: it was lost with it, refused there later on, or none takes it.
+HOST_CODES = {"host-lost", "host-refused", "no-host"}
 
 
 class Endings(Book):
@@ -143,7 +145,7 @@ class Endings(Book):
         actor.lost = False
         failure = self.failures.get(version.group)
         waiting = any(other.lost for other in version.actors)
-        if failure and failure.code in {"host-lost", "no-host"} and not waiting:
+        if failure and failure.code in HOST_CODES and not waiting:
             del self.failures[version.group]
         self._record(version, "actor-found", f"{actor.spec.class_name} is ready on another host")
         self._out.append(Changed(version.group, "actor"))

@@ -7,6 +7,7 @@ Thespian, clocks, files or addresses: `director.actors.director` performs the ac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from director.actors.activation import VALIDATION_LIMIT, Activation
@@ -222,7 +223,7 @@ class Groups(Activation):
         return self._take()
 
     def actor_lost(self, actor_id: int, code: str, text: str, now: float) -> list[Action]:
-        """An actor's host is out of reach (``host-lost``), or no host takes it now (``no-host``).
+        """An actor lost its host (``host-lost``), is refused there now (``host-refused``), or finds none (``no-host``).
 
         Where its version is active that is no death of its own: it is tried again until a host takes it.
         """
@@ -235,6 +236,15 @@ class Groups(Activation):
             return self.actor_exited(actor_id, text, now)
         actor.id, actor.ready = 0, False
         self._wait_for_host(version, actor, code, text)
+        return self._take()
+
+    def unload_elsewhere(self, source_hashes: Iterable[str], now: float) -> list[Action]:
+        """Members missed the unload of these sources, which are not known here: it is said again."""
+        self._now = now
+        queued = {version.source_hash for version in self._queue}
+        for one in set(source_hashes) - set(self.versions) - self._leaving - self._present - queued:
+            self._leave(one)
+            self._out.append(UnloadSource(one))
         return self._take()
 
     def unload(self, request: str, source_hash: str, now: float) -> list[Action]:

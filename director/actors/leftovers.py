@@ -64,6 +64,25 @@ def end_older(directory: str, age: float) -> list[int]:
     ]
 
 
+def kill_at(address: object) -> list[int]:
+    """Kill the process of a loaded source that listens at an actor's address on this host.
+
+    Returns:
+        its id; none where no process of this actor system and of a loaded source does.
+    """
+    port = port_of(address)
+    pid = listener(port, _of_sources()) if port else 0
+    return [pid] if pid and Process(pid, _started(pid)).signal(signal.SIGKILL) else []
+
+
+def _of_sources() -> Iterator[int]:
+    """Processes of this actor system that became actors: each leads, or is in, a process group of its own."""
+    for pid in _others():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == os.getsid(0) and os.getpgid(pid) != os.getpgid(0):
+                yield pid
+
+
 def of_source(
     directory: str, source_hash: str, leaders: Iterable[int] | None = None
 ) -> list[Process]:

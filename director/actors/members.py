@@ -6,6 +6,7 @@ What lives here: the book of members, pure; no Thespian, no clocks. What does no
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from director.actors.messages import Message
 SILENT = 5.0
 #: Seconds in which other hosts are expected to join: after our own birth, and after another joined.
 GATHERING, SETTLING = 15.0, 5.0
+#: Seconds that a member may have a source that its leader has not: loads of a leader that just started take a while.
+STALE = 60.0
 
 
 @dataclass
@@ -61,13 +64,23 @@ class Members:
         self.places: dict[int, str] = {}
         #: Addresses of actors that were given up while their host was away, by that host's identity.
         self.lost: dict[str, list[Any]] = {}
+        #: The Admin's address (as text) of each identity that was here last at that address.
+        self.hosts: dict[str, str] = {}
         #: Which hosts refused a source, and why: source hash → host → (code, text).
         self.refused: dict[str, dict[str, tuple[str, str]]] = {}
+        #: Since when members have sources that are not loaded here.
+        self.stale: dict[str, float] = {}
         #: What is asked about actors that ended, by incarnation.
         self.whys: dict[int, Why] = {}
 
     def join(self, admin: str, host: str, capabilities: Message, now: float) -> Member:
-        """A system has joined, or came back."""
+        """A system has joined, or came back; of one that was started anew nothing is left."""
+        for one in [one for one in self.lost if one != host and self.hosts.get(one) == admin]:
+            del self.lost[one]
+        self.hosts = {**{h: a for h, a in self.hosts.items() if a != admin}, host: admin}
+        for hosts in self.refused.values():
+            for one in [one for one in hosts if one not in self.hosts]:
+                del hosts[one]
         self.present[admin] = Member(admin, host, capabilities, now)
         return self.present[admin]
 
@@ -102,6 +115,19 @@ class Members:
             f"{host.partition('/')[0]} refused it ({code}): {text}"
             for host, (code, text) in sorted(told.items())
         )
+
+    def missed_unloads(self, loaded: Collection[str], now: float) -> list[str]:
+        """Sources that a member still has although none of that name is loaded here, and that for long: it was cut off.
+
+        Args:
+            loaded: the source hashes that are loaded here.
+        """
+        there = {
+            one for member in self.present.values() for one in member.report.get("Sources", ())
+        }
+        left = there - set(loaded)
+        self.stale = {one: self.stale.get(one, now) for one in left}
+        return sorted(one for one, since in self.stale.items() if now - since >= STALE)
 
     def actors_at(self, admin: str) -> list[int]:
         """The incarnations that run on a member."""

@@ -204,6 +204,14 @@ OPERATIONS = (
         "told nothing yet).",
     ),
     Operation(
+        "EndRevoked",
+        "At a member: ends what runs there of sources that this host's own `revoked.cfg` names by now.",
+        (),
+        "RevokedEnded",
+        "`Ended`: the reason, by source hash.",
+        internal=True,
+    ),
+    Operation(
         "Startup",
         "Tells a new Director its directories; it takes up what ran before in this actor system.",
         (

@@ -16,6 +16,7 @@ from pathlib import Path
 import director
 from director.actors.messages import PROTOCOL, Message
 from director.convention import HOST_VARIABLE
+from director.marks import Marks
 from director.settings.config import read_trust
 from director.store import Store
 from director.tls.rules import bare
@@ -45,15 +46,19 @@ def report(
 
 
 def trust_token(store: Store) -> str:
-    """Changes whenever keys or settings about trust do; cheap enough to be asked every few seconds."""
+    """Changes whenever keys, settings about trust or marks do; cheap enough to be asked every few seconds."""
     told = []
-    for pattern in ("*_tls.key", "*.cfg"):
-        for path in sorted(store.directory.glob(pattern)):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            told.append(f"{path.name} {stat.st_mtime_ns} {stat.st_size}")
+    found = [
+        *store.directory.glob("*_tls.key"),
+        *store.directory.glob("*.cfg"),
+        Marks(store.state).path,
+    ]
+    for path in sorted(found):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        told.append(f"{path.name} {stat.st_mtime_ns} {stat.st_size}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 

@@ -83,6 +83,10 @@ class Requests(ActorTypeDispatcher):
         """Find out about other hosts."""
         raise NotImplementedError
 
+    def _forget(self, source_hash: str) -> None:
+        """A source is not used any more."""
+        raise NotImplementedError
+
     # ---- requests --------------------------------------------------------------------------------
 
     def _request(self, message: Message, sender: Any) -> None:

@@ -221,11 +221,20 @@ class _EveryHash:
         self._state = state
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, str) and not any(
-            isinstance(finder, SourceImporter) and finder.srcHash == other
-            for finder in sys.meta_path
-        ):
-            source = recall(self._state, other)
+        if not isinstance(other, str):
+            return False
+        importers = [
+            one for one in sys.meta_path if isinstance(one, SourceImporter) and one.srcHash == other
+        ]
+        if importers and boundary.here() == other:
+            return False  # what it became it stays
+        source = recall(self._state, other)
+        if source is not None and source.refused:
+            for importer in importers:  # its authority changed its mind
+                sys.meta_path.remove(importer)
+                self._forget(importer.hashRoot())
+            importers = []
+        if not importers:
             refusals = [
                 one for one in sys.meta_path if isinstance(one, Refusal) and one.srcHash == other
             ]

@@ -99,12 +99,18 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
 @click.option(
     "--replace", is_flag=True, help="Take other bytes of a version that was accepted before."
 )
+@click.option(
+    "--allow-downgrade", is_flag=True, help="Take a file that is older than what was accepted."
+)
 @click.pass_context
-def install(ctx: click.Context, files: tuple[str, ...], replace: bool) -> None:
+def install(
+    ctx: click.Context, files: tuple[str, ...], replace: bool, allow_downgrade: bool
+) -> None:
     """Verify each of FILES and place it in the director directory, whole or not at all.
 
     A version older than the highest that this host has seen under the same key is refused.
     """
     control = control_of(ctx)
     for file in files:
-        click.echo(f"Installed {control.install(file, replace=replace)}")
+        placed = control.install(file, replace=replace, allow_downgrade=allow_downgrade)
+        click.echo(f"Installed {placed}")

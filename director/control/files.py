@@ -109,12 +109,16 @@ class Files(Base):
             self.trust("load").audit(verdict, path.name)
         return valid(path, verdict)
 
-    def install(self, source: str | Path, *, replace: bool = False) -> Path:
+    def install(
+        self, source: str | Path, *, replace: bool = False, allow_downgrade: bool = False
+    ) -> Path:
         """Verify a .tls file and place it in the director directory, whole or not at all.
 
         Args:
             source: its path.
             replace: take other bytes of a version that was accepted before; that is recorded.
+            allow_downgrade: take a file that is new to this host although a higher version was seen; recorded too. A
+                member of a convention takes it from its leader then.
 
         Raises:
             NotValidated, DamagedArchive: with the reason; nothing changed.
@@ -123,7 +127,8 @@ class Files(Base):
         path = Path(source)
         split_file_name(path.name)
         data = path.read_bytes()
-        allowed = ("replace",) if replace else ()
+        words = (("replace", replace), ("downgrade", allow_downgrade))
+        allowed = [word for word, said in words if said]
         # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
         valid(path, self.trust("install").admit(data, path.name, allowed=allowed))
         return self.store.install(path.name, data)

@@ -240,6 +240,7 @@ class Loads(Files, Running):
                     f"This host is a member of the convention led by {leader}: "
                     f"{', '.join(sorted(here))} are not loaded from here."
                 )
+            self._end_revoked_here()
             return []
         groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
         revoked = self.revoked()
@@ -275,6 +276,18 @@ class Loads(Files, Running):
         """Loaded sources that are revoked by now: source hash → the reason."""
         loaded = [one for told in self.loaded().values() for one in told["Loaded"]]
         return self.trust("refresh").revoked(loaded)
+
+    def _end_revoked_here(self) -> None:
+        """At a member, where an unload would reach the whole convention: what is revoked here ends here."""
+        answer = self.ask({"DirectorOp": "EndRevoked"}, "RevokedEnded")
+        self._require(answer)
+        if not answer["Ended"]:
+            return
+        accepted = self.trust("refresh").marks.read().accepted.values()
+        files = {told.source_hash: told.file for told in accepted}
+        for digest, reason in answer["Ended"].items():
+            text = f"{files.get(digest, '')} {digest} was ended on this host, since it is revoked: {reason}."
+            self.warn(text.lstrip())
 
     def _unload_revoked(self) -> list[Refreshed]:
         results = []

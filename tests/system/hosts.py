@@ -65,10 +65,11 @@ class LabHost:
         tli: str,
         sources: Mapping[str, str | bytes],
         key: SigningKey | None = None,
+        **told: Any,
     ) -> Path:
-        """Sign a source and place it in the director directory."""
+        """Sign a source and place it in the director directory; ``told`` as for `make_tls`."""
         path = self.directory / file_name(group, version)
-        path.write_bytes(make_tls(key or self.key, group, version, tli, sources))
+        path.write_bytes(make_tls(key or self.key, group, version, tli, sources, **told))
         return path
 
     def command(self, *arguments: str) -> list[str]:
@@ -80,6 +81,37 @@ class LabHost:
         command = self.command(sys.executable, "-m", "director", *arguments)
         environ = {**os.environ, **self.environment, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
         return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=limit)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a director command here; nobody reads what it says."""
+        environ = {**os.environ, **self.environment, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
+        command = self.command(sys.executable, "-m", "director", *arguments)
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(command, env=environ, stdin=nothing, stdout=nothing, stderr=nothing)
+
+    def start_as(self, code: str) -> None:
+        """Start the actor system from a process that ran this code first: a host of another kind."""
+        state = self.directory / ".state"
+        for place in (state, self.directory.parent / "log"):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        result = self.directory.parent / "result.json"
+        environ = {**os.environ, **self.environment, "THESPIAN_DIRECTOR_DIR": str(self.directory)}
+        environ["DIRECTOR_SYSTEM"] = str(state)
+        host = "import sys\nfrom director.actors.host import main\nsys.exit(main(sys.argv[1:]))\n"
+        command = [sys.executable, "-I", "-c", f"{code}\n{host}"]
+        nothing = subprocess.DEVNULL
+        subprocess.run(
+            self.command(*command, str(self.directory), str(state), str(result)),
+            cwd="/",
+            env=environ,
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            start_new_session=True,
+            check=True,
+            timeout=60,
+        )
+        (state / "system.json").write_text(result.read_text())
 
     def done(self, *arguments: str, limit: float = 60) -> str:
         """Run a director command that has to succeed; returns its output."""
