@@ -98,6 +98,7 @@ class HostStatus:
     ``sources`` are hashes of what its authority validated, ``refused`` maps those that it did not to the reason.
     ``roles`` are ``GROUP:ROLE``. ``offset``: seconds that its clock is ahead; ``heard``: seconds since it told of
     itself, None where it has not yet. ``missing_keys``: key files that the leader has and it has not.
+    ``problem``: why its keys or settings do not read, so that it takes nothing; "" where they do.
     """
 
     host: str
@@ -112,6 +113,7 @@ class HostStatus:
     offset: float | None
     heard: float | None
     missing_keys: tuple[str, ...]
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def host_status(told: Mapping[str, Any]) -> HostStatus:
         tuple(told["Roles"]),
         told.get("Offset"),
         told.get("Heard"),
-        tuple(told["MissingKeys"]) if told.get("Python") else (),
+        tuple(told["MissingKeys"]) if told.get("Python") and not told.get("Problem") else (),
+        str(told.get("Problem", "")),
     )
 
 

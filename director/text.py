@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from director.report import Convention, GroupStatus, Status
 
 
+#: Seconds between two hosts' clocks that an operator should know of.
+CLOCK = 5.0
+
+
 def listing(groups: Mapping[str, Any]) -> Iterator[str]:
     """The lines of ``director list``.
 
@@ -81,6 +85,10 @@ def convention(told: Convention) -> Iterator[str]:
             clock = f"{host.offset:+.2f} s" if host.offset is not None else "unknown"
             heard = f"{host.heard:.1f} s ago" if host.heard is not None else "never"
             yield f"    clock {clock}, heard {heard}"
+            if abs(host.offset or 0.0) > CLOCK:
+                yield "    its clock is off: what was signed just now may be from the future there"
+        if host.problem:
+            yield f"    takes nothing: {host.problem}"
         yield f"    roles: {', '.join(host.roles) or 'none'}"
         yield from (f"    source {one}" for one in host.sources)
         yield from (f"    refused {one}: {why}" for one, why in host.refused.items())

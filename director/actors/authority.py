@@ -64,6 +64,7 @@ class SourceAuthority(ActorTypeDispatcher):
         self.places: Message = {}
         self.refused: set[str] = set()
         self.starters: list[Any] = []
+        self.admin: Any = None
         #: Whether the Admin has us for its authority.
         self.standing = False
         self.probe = PROBE + uuid.uuid4().hex.encode()
@@ -99,7 +100,10 @@ class SourceAuthority(ActorTypeDispatcher):
             log.warning("a new Director, process %s, has taken over", self.director_pid)
         elif message.get("AuthorityOp") == "Judge":
             name, data = str(message["Name"]), bytes(message["Data"])
-            self._verdict(message["SourceHash"], data, name)
+            verdict, stub = self._verdict(message["SourceHash"], data, name)
+            if message.get("Pending") and self.admin is not None:
+                told = name if verdict.valid else REFUSED + verdict.message
+                self.send(self.admin, ValidatedSource(message["SourceHash"], stub, told))
         elif message.get("AuthorityOp") == "Sweep" and self.store is not None:
             self._sweep_soon()
 
@@ -110,6 +114,7 @@ class SourceAuthority(ActorTypeDispatcher):
         is not pending any more (adminCore.h_ValidatedSource).
         """
         source_hash = message.sourceHash
+        self.admin = sender
         if source_hash == self.probe_hash:
             for starter in self.starters:
                 self.send(starter, {"AuthorityResponse": "Standing", "Success": True})

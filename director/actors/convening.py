@@ -25,7 +25,7 @@ from director import convention
 from director.actors import reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
-from director.actors.following import BEAT, Following
+from director.actors.following import BEAT, PENDING, Following
 from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
@@ -51,6 +51,10 @@ class Convening(Following):
         self.sent: dict[int, list[Any]] = {}
         self.introducers: dict[str, Any] = {}
         self.beating = False
+        #: Actors that were created and never heard of again, by incarnation: source hash and when.
+        self.open: dict[int, tuple[str, float]] = {}
+        #: Sources whose unload waits for them.
+        self.postponed: set[str] = set()
 
     # ---- hosts come and go -----------------------------------------------------------------------
 
@@ -226,6 +230,8 @@ class Convening(Following):
         if before.get("Trust", message["Trust"]) != message["Trust"]:
             for source_hash in message["Refused"]:
                 self._offer_again(member, source_hash)
+        for source_hash in message["Lacking"]:
+            self._offer_again(member, source_hash, pending=True)
         lost = self.members.lost.get(member.host, [])
         current = list(self.actors.addresses.values())
         left = [one for one in lost if one not in message["Over"] and one not in current]
@@ -240,8 +246,12 @@ class Convening(Following):
             if died["Actor"] not in self.actors.met and self.groups.find(died["Actor"]):
                 self._ended(died["Actor"], str(died["Words"]))
 
-    def _offer_again(self, member: Member, source_hash: str) -> None:
-        """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once."""
+    def _offer_again(self, member: Member, source_hash: str, *, pending: bool = False) -> None:
+        """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once.
+
+        Args:
+            pending: its authority died over this source, and its Admin still waits for the word.
+        """
         version = self.groups.versions.get(source_hash)
         try:
             data = Path(version.file).read_bytes() if version else b""
@@ -249,7 +259,7 @@ class Convening(Following):
             return
         if version and hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
             told = {"MemberOp": "Bytes", "SourceHash": source_hash, "Name": version.file}
-            self.send(member.director, {**told, "Data": data})
+            self.send(member.director, {**told, "Data": data, "Pending": pending})
 
     # ---- why an actor ended ----------------------------------------------------------------------
 
@@ -345,6 +355,7 @@ class Convening(Following):
         self.members.places.pop(actor_id, None)
         self.members.whys.pop(actor_id, None)
         self.created.pop(actor_id, None)
+        self.open.pop(actor_id, None)
         self.sent.pop(actor_id, None)
 
     # ---- creating --------------------------------------------------------------------------------
@@ -359,6 +370,33 @@ class Convening(Following):
             sourceHash=action.source_hash,
         )
         self.actors.started[action.actor] = datetime.now()
+        self.open[action.actor] = (action.source_hash, time.monotonic())
+
+    def _unload(self, source_hash: str) -> None:
+        """Have Thespian's Admins forget a source, which none may still be asking its authority about.
+
+        An unload goes to every member, and ends the Admin where that source is pending (adminCore.unloadActorSource).
+        """
+        now, waiting = time.monotonic(), False
+        for actor_id, (opened, since) in list(self.open.items()):
+            if now - since > PENDING:
+                del self.open[actor_id]
+            elif opened == source_hash:
+                waiting = True
+        if waiting and self.members.present:
+            self.postponed.add(source_hash)
+            self.wakeupAfter(timedelta(seconds=AGAIN), payload=("unload", source_hash, 0))
+            return
+        self.postponed.discard(source_hash)
+        self.unloadActorSource(source_hash)
+        self._look_for_strays_of(source_hash)
+        self._forget(source_hash)
+
+    def _wanted_again(self, source_hash: str) -> bool:
+        """Whether a source is loaded whose unload was postponed: Thespian has it still, and will tell nothing."""
+        wanted = source_hash in self.postponed
+        self.postponed.discard(source_hash)
+        return wanted
 
     def _create_again(self, actor_id: int) -> None:
         """The same incarnation on another host, with all that was said to it."""
@@ -378,6 +416,7 @@ class Convening(Following):
     def _met(self, actor_id: int, admin: Any) -> None:
         """An actor gave a sign of life, from the system of this Admin."""
         self.sent.pop(actor_id, None)
+        self.open.pop(actor_id, None)
         if str(admin) in self.members.present:
             self.members.places[actor_id] = str(admin)
 

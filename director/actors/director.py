@@ -70,6 +70,7 @@ class Director(Convening):
         if message.get("AuthorityOp") == "Verdict":
             self._verdict(message)
         elif message.get("AuthorityResponse") == "Standing":
+            self._authority_stands(sender)
             self._load_waiting()
         elif "NotebookResponse" in message:
             if self.noted is None:
@@ -202,6 +203,7 @@ class Director(Convening):
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: Any) -> None:
         """An actor ended, or could not be created at all."""
         actor_id = self.actors.id_of(message.childAddress)
+        self.open.pop(actor_id, None)
         if actor_id and not self.closing:
             self._exited(actor_id)
 
@@ -223,6 +225,9 @@ class Director(Convening):
         elif message.payload[0] == "authority":
             if message.payload[1] in self.waiting and message.payload[1] in self.groups.versions:
                 self._ask_authority(message.payload[1])
+        elif message.payload[0] == "unload":
+            if message.payload[1] in self.postponed:
+                self._unload(message.payload[1])
         elif message.payload[0] == "strays":
             self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
@@ -250,9 +255,7 @@ class Director(Convening):
                 case m.LoadSource(source_hash):
                     self._ask_authority(source_hash)
                 case m.UnloadSource(source_hash):
-                    self.unloadActorSource(source_hash)
-                    self._look_for_strays_of(source_hash)
-                    self._forget(source_hash)
+                    self._unload(source_hash)
                 case m.Create():
                     self._create(action)
                     self._look_soon()
@@ -296,7 +299,9 @@ class Director(Convening):
     def _load_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []
         for source_hash in waiting:
-            if source_hash in self.bytes:
+            if self._wanted_again(source_hash):
+                self._perform(self.groups.source_loaded(source_hash, time.monotonic()))
+            elif source_hash in self.bytes:
                 data, name = self.bytes[source_hash]
                 source = io.BytesIO(data)
                 source.name = name

@@ -36,6 +36,8 @@ BEAT = 2.0
 MEETING = 6.0
 #: Seconds after which an orphan that was told to exit, and did not, is killed; and between two looks at the authority.
 PATIENCE, LOOK = 10.0, 6.0
+#: Seconds that Thespian keeps a source whose authority gives no word (adminCore.SOURCE_LOAD_TIMEOUT_PERIOD), and a few.
+PENDING = 125.0
 #: Requests that a member passes on to its leader, which answers the client itself; and those that it leaves to it.
 PASSED_ON = {"RetrieveAll", "RetrieveRole", "RequestNotification", "Watch", "Unwatch", "Convention"}
 LEADERS_ONLY = {"DefineGroup", "LoadSource", "UnloadSource", "Undo", "Pin", "Unpin"}
@@ -63,6 +65,9 @@ class Following(Reaping):
         #: Since when orphans were told to exit, by address as text; when the authority was looked after last.
         self.orphans: dict[str, float] = {}
         self.looked = 0.0
+        #: The authority that stands, and since when another than before does.
+        self.authority: Any = None
+        self.renewed = 0.0
         self.own_keys: dict[str, str] = {}
 
     def _convene(self) -> None:
@@ -133,11 +138,26 @@ class Following(Reaping):
             return
         if time.monotonic() - self.looked > LOOK:
             self._look_after_authority()
+        lacking = sorted(
+            {told["SourceHash"] for told in message["Starting"] if self._waits_here(told)}
+        )
         over, ended = gone(message["Lost"]), gone(message["Actors"])
         for address in message["Lost"]:
             self._end_orphan(address, over)
         died = [told for one in message["Starting"] if (told := self._died(one))]
-        self._report(message, Over=over, Gone=ended, Died=died)
+        self._report(message, Over=over, Gone=ended, Died=died, Lacking=lacking)
+
+    def _authority_stands(self, authority: Any) -> None:
+        if self.authority is not None and authority != self.authority:
+            self.renewed = time.monotonic()
+        self.authority = authority
+
+    def _waits_here(self, told: Message) -> bool:
+        """Whether an actor may wait here for the word of an authority that died; its successor is not asked."""
+        age, source_hash = float(told["Age"]), told["SourceHash"]
+        asked_before = self.renewed and time.monotonic() - age < self.renewed
+        known = source_hash in self.unpacked or source_hash in self.refusals
+        return bool(asked_before and not known and age < PENDING)
 
     def _end_orphan(self, address: Any, over: list[Any]) -> None:
         """See that an actor ends that was replaced while this host was away."""
@@ -164,7 +184,7 @@ class Following(Reaping):
             told["Keys"] = self._keys(str(told["Trust"]))
         except DirectorError as problem:
             told |= {"Keys": {}, "Problem": str(problem)}
-        nothing: Message = {"Over": [], "Gone": [], "Died": []}
+        nothing: Message = {"Over": [], "Gone": [], "Died": [], "Lacking": []}
         self.send(
             self.leader,
             {**told, **nothing, **news, "MemberOp": "Report", "Admin": message["Admin"]},

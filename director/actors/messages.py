@@ -166,7 +166,8 @@ OPERATIONS = (
         "leader), `Python`, `PackageVersion`, `Protocol`, `Sources` (hashes), `Refused` (by hash: code and text), "
         "`Roles` "
         "(`GROUP:ROLE`), `Offset` (seconds that its clock is ahead), `Heard` (seconds ago) and `MissingKeys` (key "
-        "files that the leader has and it has not). A system that is not this package's tells `Admin` alone.",
+        "files that the leader has and it has not), and `Problem` where its keys or settings do not read. A system "
+        "that is not this package's tells `Admin` alone.",
     ),
     Operation(
         "Undo",

@@ -35,6 +35,7 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
     names = [one.name for one in told.groups]
     if group:
         if group not in names:
+            control.leave_to_leader()
             hint = text.nearest(group, names) or "`director status` shows all."
             raise NotFound(f"No source of a group {group!r} is loaded.", hint=hint)
         from dataclasses import replace
@@ -70,7 +71,9 @@ def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
 @click.pass_context
 def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> None:
     """Show what happened to all groups or to GROUP; needs no running system."""
-    events = control_of(ctx).history(group)[-last:]
+    control = control_of(ctx)
+    control.leave_to_leader()
+    events = control.history(group)[-last:]
     if not events:
         tell(f"director: nothing has happened{f' to {group}' if group else ''} yet")
     if fancy() and not as_json:
@@ -92,6 +95,7 @@ def pin(ctx: click.Context, group: str | None, version: str | None, as_json: boo
     `load GROUP` and `refresh` mean that version then, and another file of the group is refused.
     """
     control = control_of(ctx)
+    control.leave_to_leader()
     found = [control.pin(group, version)] if group else list(control.pins().values())
     lines = [f"{one.group} is pinned to {one.file} since {one.since}" for one in found]
     show(as_json, lambda: documents().pins(control.pins().values()), lines)

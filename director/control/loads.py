@@ -309,6 +309,7 @@ class Loads(Files, Running):
             DirectorError: code ``nothing-to-undo``.
             NotFound: there is no such group, or the file of that version is not there any more.
         """
+        self.leave_to_leader()
         answer = self.ask({"DirectorOp": "Undo", "Group": group}, "UndoResult", LOAD_LIMIT)
         if answer["Success"]:
             return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
@@ -329,6 +330,7 @@ class Loads(Files, Running):
         Raises:
             NotFound: there is no such group or version.
         """
+        self.leave_to_leader()
         self.require_group(group)
         files = {one.version: one for one in self.store.available().get(group, [])}
         if version is None:
@@ -352,6 +354,7 @@ class Loads(Files, Running):
 
     def unpin(self, group: str) -> None:
         """End a pin (NotFound where there is none)."""
+        self.leave_to_leader()
         self.require_group(group)
         self._require(self.ask({"DirectorOp": "Unpin", "Group": group}, "Unpinned"))
 

@@ -69,6 +69,7 @@ class Reports(Files, Running):
                 actors = (actor for version in one.versions for actor in version.actors)
                 addresses += [actor.address for actor in actors if actor.address]
         if not addresses:
+            self.leave_to_leader()
             self.require_group(group)
         lines: list[str] = []
         for path in log_files(self.config.logging):

@@ -164,6 +164,16 @@ class Running(Base):
         leading, port = self._leaders()
         return ", ".join(leading) if convention.is_member(leading, port) else ""
 
+    def leave_to_leader(self) -> None:
+        """Raise DirectorError (code ``ask-leader``) on a member: this is known, or decided, on the leader."""
+        leader = self.member_of()
+        if leader:
+            raise DirectorError(
+                f"This host is a member of the convention led by {leader}, where groups are looked after; do it there.",
+                hint="`director list` and `director status --convention` answer here, too.",
+                code="ask-leader",
+            )
+
     def _follows(self) -> str:
         """The leader of the convention; "" for the one that is named first, or a host alone."""
         leading, port = self._leaders()

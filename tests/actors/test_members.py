@@ -9,7 +9,7 @@ import pytest
 from director.actors import placement
 from director.actors import versions as m
 from director.actors.groups import Groups
-from director.actors.members import GATHERING, SETTLING, Members
+from director.actors.members import GATHERING, SETTLING, STALE, Members
 from director.actors.placement import own, wanted
 from director.convention import HOST, NOT_ON, REMOTE_SOURCES
 from director.settings.tli import tli_from_definition
@@ -138,3 +138,47 @@ def test_a_class_that_cannot_be_asked_may_run_and_is_asked_again() -> None:
     answers = placement.Placement(failing)
     assert answers.fits("m", "A", {}, None) and answers.fits("m", "A", {}, None)
     assert not answers._known
+
+
+def test_an_unload_that_a_member_missed_is_said_again_after_a_while() -> None:
+    members = Members(0.0)
+    member = members.join("a", "h2/1", {}, 0.0)
+    member.report = {"Sources": ["old", "loaded"]}
+    assert members.missed_unloads({"loaded"}, 10.0) == []
+    assert members.missed_unloads({"loaded"}, 10.0 + STALE - 1) == []
+    assert members.missed_unloads({"loaded"}, 10.0 + STALE) == ["old"]
+    member.report = {"Sources": ["loaded"]}
+    assert members.missed_unloads({"loaded"}, 100.0) == [] and not members.stale
+
+
+def test_only_what_nobody_here_knows_is_unloaded_elsewhere() -> None:
+    groups, _ = active()
+    groups.source_loaded("somebody's", 1.0)
+    told = groups.unload_elsewhere(["h", "somebody's", "old"], 2.0)
+    assert [one for one in told if isinstance(one, m.UnloadSource)] == [m.UnloadSource("old")]
+    # Thespian tells nothing of a source that is not here: it may be loaded again after a while.
+    assert not groups.unload_elsewhere(["old"], 3.0)
+    groups.timer(("leaving", "old", 0), 13.0)
+    assert m.UnloadSource("old") in groups.unload_elsewhere(["old"], 14.0)
+
+
+def test_nothing_is_kept_of_a_system_that_was_started_anew() -> None:
+    members = Members(0.0)
+    members.join("a", "h2/1", {}, 1.0)
+    members.lost["h2/1"] = ["an actor"]
+    members.refused["s"] = {"h2/1": ("no-keys", "")}
+    members.leave("a")
+    members.join("a", "h2/1", {}, 2.0)  # it was only cut off
+    assert members.lost["h2/1"] == ["an actor"] and members.banned("s") == ["h2/1"]
+    members.leave("a")
+    members.join("a", "h2/2", {}, 3.0)
+    assert "h2/1" not in members.lost and members.banned("s") == []
+
+
+def test_an_actor_whose_host_came_to_refuse_it_goes_elsewhere_and_that_is_no_death() -> None:
+    groups, actor = active()
+    groups.actor_lost(actor.id, "host-refused", "two refused it (revoked-file): leaked", 1.0)
+    assert groups.failures["g"].code == "host-refused" and not actor.deaths
+    assert created(groups.timer(("restart", "h", 0), 2.0))
+    groups.actor_ready(actor.id, "h", 2.1)
+    assert "g" not in groups.failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sys
+import platform
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from packaging.tags import sys_tags
 
+import director
 from director.actors.members import GATHERING
 from director.files import locked
 from director.tls.keys import SigningKey
@@ -24,11 +25,15 @@ from tests.system.test_hosts import TLI, WORD, all_told, convention, serving
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
-#: A host of another kind: another Python, and none of the tags of this one but "any".
+#: A host of another kind: another Python, none of the tags of this one but "any", and a clock that
+#: it tells to be 100 s ahead.
 ELSEWHERE = """
 import platform, packaging.tags
 platform.python_version = lambda: "3.99.1"
 packaging.tags.sys_tags = lambda: iter([packaging.tags.Tag("py3", "none", "any")])
+import time, types
+from director.actors import reporting
+reporting.time = types.SimpleNamespace(time=lambda: time.time() + 100)
 """
 #: Seconds within which a creator has to hear that nobody takes it, and why.
 HEARD = 6.0
@@ -154,10 +159,29 @@ def test_a_member_refuses_by_its_own_rules_and_the_next_is_asked(
         wait_for(lambda: not any(one["refused"] for one in convention(leader)))
 
 
-def test_each_host_tells_its_own_python(lab: Lab) -> None:
-    told = [one["python"] for one in convention(lab.hosts[0])]
-    assert sorted(told) == sorted([sys.version.split()[0]] * 2 + ["3.99.1"])
-    assert "3.99.1" in lab.hosts[0].done("status", "--convention")
+def test_the_convention_tells_what_differs_between_its_hosts(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    own, second, third = by_address(leader)
+    assert own["python"] == third["python"] == platform.python_version()
+    assert second["python"] == "3.99.1"
+    assert {one["package_version"] for one in (own, second, third)} == {director.__version__}
+    assert 99 < second["offset"] < 101 and abs(third["offset"]) < 0.5 and own["offset"] == 0
+    assert all(one["heard"] < 6 and not one["problem"] for one in (own, second, third))
+    told = leader.done("status", "--convention")
+    assert "Python 3.99.1" in told and "its clock is off" in told
+    (two.directory / "revoked.cfg").write_text("no such thing\n")
+    try:
+        wait_for(lambda: by_address(leader)[1]["problem"])
+        assert "revoked.cfg" in by_address(leader)[1]["problem"]
+        assert "takes nothing: " in leader.done("status", "--convention")
+    finally:
+        (two.directory / "revoked.cfg").unlink()
+    wait_for(lambda: not by_address(leader)[1]["problem"])
+
+
+def by_address(leader: LabHost) -> list[dict[str, Any]]:
+    """The hosts of the convention, the leader first, in the order of their addresses."""
+    return sorted(convention(leader), key=lambda one: str(one["admin"]))
 
 
 def test_what_a_member_revokes_ends_there_at_its_refresh_and_goes_elsewhere(lab: Lab) -> None:

@@ -62,7 +62,11 @@ system = ActorSystem("multiprocTCPBase", {"Admin Port": 1900, "Convention Addres
 try:
     anything = system.createActor(Anything)
     system.ask(anything, "stand up", timedelta(seconds=5))
-    hash_ = system.loadActorSource(io.BytesIO(open(sys.argv[1], "rb").read()))
+    def offered():
+        source = io.BytesIO(open(sys.argv[1], "rb").read())
+        source.name = "word-1.tls"
+        return source
+    hash_ = system.loadActorSource(offered())
     told, began = "", time.monotonic()
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
@@ -73,7 +77,7 @@ try:
         except Exception as problem:
             told = f"{type(problem).__name__}: {problem}"
             if "does not match" in told:  # it came before the authority was registered
-                system.loadActorSource(io.BytesIO(open(sys.argv[1], "rb").read()))
+                system.loadActorSource(offered())
             elif "No compatible" not in told and "NoCompatible" not in told:
                 break
         time.sleep(0.2)
@@ -130,6 +134,54 @@ def test_a_member_runs_nothing_that_a_hostile_leader_offers(
     assert not member.actors()
     digest = hashlib.md5(forged, usedforsecurity=False).hexdigest()
     wait_for(lambda: (digest if how == "opened" else "refused (signature)") in member.log())
+
+
+#: What a hostile leader makes of a signed file, whose signature it keeps, and the code that a member refuses it with.
+OFFERS = {
+    "another TLI": "signature",
+    "another version": "signature",
+    "an old version": "downgrade",
+    "40 MB more": "signature",
+}
+
+
+def offered(offer: str, good: bytes, word: str) -> bytes:
+    """The file that a hostile leader offers; it has signed ones, and no key."""
+    other, signature = generate_key(2048), good[-256:]
+    if offer == "another TLI":
+        tli = TLI.replace("'Role': 'Word'", "'Role': 'Root'")
+        return make_tls(other, "word", "1", tli, {"word.py": word})[:-256] + signature
+    if offer == "another version":
+        return make_tls(other, "word", "9", TLI, {"word.py": word})[:-256] + signature
+    return good + bytes(40 << 20) if offer == "40 MB more" else good
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_a_member_refuses_what_a_hostile_leader_makes_of_signed_files(
+    lab: Lab, key: SigningKey, tmp_path: Path, offer: str
+) -> None:
+    leader, member, _ = lab.hosts
+    if not member.processes():
+        member.done("start")
+    trace = tmp_path / "ran"
+    word = textwrap.dedent(WORD % str(trace))
+    if offer == "an old version":
+        newer = tmp_path / "word-2.tls"
+        newer.write_bytes(make_tls(key, "word", "2", TLI, {"word.py": ""}))
+        member.done("install", str(newer))
+    good = make_tls(key, "word", "1", TLI, {"word.py": word})
+    opened = io.BytesIO()
+    with zipfile.ZipFile(opened, "w") as archive:
+        archive.writestr("word.py", word)
+    told, seconds = hostile(
+        leader, tmp_path, "original", offered(offer, good, word), opened.getvalue()
+    )
+    wait_for(lambda: f"refused ({OFFERS[offer]})" in member.log())
+    assert seconds < 6, told
+    assert trace.read_text().splitlines()  # the leader itself may run what it likes
+    assert member.network() not in trace.read_text().splitlines()
+    assert not member.actors()
+    (member.directory / "word-2.tls").unlink(missing_ok=True)
 
 
 def test_the_operators_own_word_about_remote_sources_wins(lab: Lab, tmp_path: Path) -> None:
