@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from thespian.actors import ActorExitRequest
@@ -77,6 +76,12 @@ class Following(Reaping):
         self.member = convention.is_member(self.leading, port)
         if not self.member:
             self.before = convention.before(self.leading, port)
+        if self.member:  # a predecessor's note tells of a leader's sources alone
+            for one in everything(self._store().state):
+                if one.refused:
+                    self.refusals[one.source_hash] = ("refused", one.refused)
+                else:
+                    self.unpacked[one.source_hash] = one.directory
         self.notifyOnSystemRegistrationChanges(True)
 
     def _leads(self) -> bool:
@@ -92,9 +97,6 @@ class Following(Reaping):
             return
         places = {"Directory": str(directory.absolute()), "State": state}
         self._do_Startup({"DirectorOp": "Startup", **places}, self.myAddress)
-        self.unpacked = {
-            one.source_hash: one.directory for one in everything(Path(state)) if not one.refused
-        }
         self._look_after_authority()
 
     def _look_after_authority(self) -> None:
