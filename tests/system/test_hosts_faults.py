@@ -194,9 +194,6 @@ def test_a_watch_on_a_member_is_the_leaders_and_outlives_it(lab: Lab) -> None:
         put(leader, "seen", "2", "Two")
         leader.done("load", "seen")
         watcher.hears("Update seen active 2 Seen=serving")
-        leader.ask("Seen", {"die": True}, 1)
-        watcher.hears("Update seen actor 2 Seen=restarting")
-        watcher.hears("Update seen actor 2 Seen=serving")
         leader.crash()
         leader.done("start")
         # The new leader's Director knows nobody: the member asks it again.
@@ -252,7 +249,7 @@ def test_a_large_source_reaches_a_member_and_stalls_no_admin(lab: Lab) -> None:
         digest
     ] * 3
     (second,) = [one for one in convention(leader) if "10.77.0.2" in one["admin"]]
-    assert second["sources"] == [digest]
+    assert digest in second["sources"]
     made = leader.python(CREATE, digest)
     assert made["host"] == two.network()
     unload(leader, "large")
