@@ -120,7 +120,7 @@ def test_marks_that_do_not_read_stop_everything_with_what_to_do(
     (shop.directory / ".state").mkdir()
     (shop.directory / ".state" / "marks.json").write_text("{")
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())
-    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr
+    assert done.exit_code == 7 and "marks.json" in done.stderr and "backup" in done.stderr
     assert audit(shop)[-1]["code"] == "marks"
     with pytest.raises(DirectorError):
         DirectorControl(shop.directory).check(tmp_path / "app-2.0.tls")
@@ -182,4 +182,4 @@ def test_marks_nested_too_deep_are_told_and_end_in_no_traceback(
     (shop.directory / ".state").mkdir(exist_ok=True)
     (shop.directory / ".state" / "marks.json").write_text("[" * 100_000)
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())
-    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr
+    assert done.exit_code == 7 and "marks.json" in done.stderr and "backup" in done.stderr

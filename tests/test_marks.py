@@ -25,7 +25,7 @@ def sha(number: int) -> str:
 
 
 def source(number: int, version: str | None, key: SigningKey = ONE, group: str = "app") -> Source:
-    return Source(sha(number), key.public, group, version, None, NOW)
+    return Source(sha(number), key.public, group, version, False, NOW)
 
 
 def entry(told: Source) -> Accepted:

@@ -32,7 +32,9 @@ from director.actors.notebook import gone
 from director.actors.reaping import Reaping
 from director.actors.words import last_words
 from director.errors import DirectorError
+from director.files import read_regular
 from director.settings.config import director_directory, read_convention
+from director.tls.archive import Limits
 
 log = logging.getLogger("director")
 
@@ -304,7 +306,7 @@ class Convening(Reaping):
         """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once."""
         version = self.groups.versions.get(source_hash)
         try:
-            data = Path(version.file).read_bytes() if version else b""
+            data = read_regular(Path(version.file), Limits().max_bytes) if version else b""
         except OSError:
             return
         if version and hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:

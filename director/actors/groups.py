@@ -13,6 +13,7 @@ from director.actors.activation import VALIDATION_LIMIT, Activation
 from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.versions import (
     LOADING,
+    TAKING_OVER,
     Action,
     Finished,
     Kill,
@@ -21,10 +22,8 @@ from director.actors.versions import (
     State,
     UnloadSource,
     Version,
+    Word,
 )
-
-#: States in which the old version is asked to make room.
-TAKING_OVER = {State.STOPPING, State.HANDOVER, State.NAMING}
 
 
 class Groups(Activation):
@@ -237,9 +236,19 @@ class Groups(Activation):
         self._wait_for_host(version, actor, code, text)
         return self._take()
 
-    def unload(self, request: str, source_hash: str, now: float) -> list[Action]:
-        """Somebody wants this source to be unloaded."""
+    def trust_told(self, number: int, word: Word, now: float) -> list[Action]:
+        """The Source Authority's answer to the AskTrust of this number."""
         self._now = now
+        self._hear(number, word)
+        return self._take()
+
+    def unload(self, request: str, source_hash: str, now: float) -> list[Action]:
+        """Somebody wants this source to be unloaded; who is active instead is asked before anything ends."""
+        self._now = now
+        self._unload(request, source_hash, None)
+        return self._take()
+
+    def _unload(self, request: str, source_hash: str, word: Word | None) -> None:
         version = self.versions.get(source_hash)
         loading = self.loading(version.group) if version else None
         if version is None:
@@ -250,11 +259,13 @@ class Groups(Activation):
         elif loading and loading.state in TAKING_OVER and version.state is State.ACTIVE:
             text = f"{loading.file} is just taking over from it; unload it afterwards"
             self._refuse(version, request, "busy", text)
+        elif version.state is State.ACTIVE and word is None and self._heirs(version.group):
+            heirs, why = self._heirs(version.group), f"{version.file} was unloaded"
+            self._ask(heirs, "unload", why, lambda told: self._unload(request, source_hash, told))
         else:
             version.waiters.append(request)
             if version.state in {State.ACTIVE, State.RETIRED}:
-                self._end_version(version)
-        return self._take()
+                self._end_version(version, word)
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -265,6 +276,8 @@ class Groups(Activation):
         version = self.versions.get(source_hash)
         if kind == "leaving":
             self._left(source_hash)
+        elif kind == "word":
+            self._hear(number, None)
         elif version is None:
             pass
         elif kind == "validation":
