@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from director.files import locked, make_private, owner_for
+from director.files import locked, make_private, open_to_append, owner_for
 
 #: Seconds to wait for another process that writes.
 LOCK_LIMIT = 10.0
@@ -72,7 +72,7 @@ class Audit:
                 os.close(handle)
 
     def _open(self) -> int:
-        handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = open_to_append(self.path, 0o600)
         owner = owner_for(self.state)
         if owner is not None:
             os.fchown(handle, *owner)

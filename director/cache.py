@@ -58,6 +58,10 @@ class Cache:
         with locked(self.state / "unpack.lock", LOCK_LIMIT):
             self._sweep(lambda entry: False)
             target = self.place(sha256)
+            if (
+                target.is_symlink()
+            ):  # to what others may hold: mending it there would give it to them
+                target.unlink()
             found = tree.survey(str(target)) if (target / COMPLETE).is_file() else None
             if found is not None:
                 tree.mend(str(target), found, members, {COMPLETE, UNLOADED})

@@ -7,12 +7,58 @@ makes files that must not be there yet, and the locks where two processes could 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from director.errors import DirectorError
+
+#: Bytes of a file that a person wrote: settings, a TLI, a key.
+LONGEST_TEXT = 4 << 20
+#: Bytes of a file of the state directory; marks of 500 files of each of some hundred groups stay below.
+LONGEST_STATE = 256 << 20
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file; nothing else is opened for long, so that no FIFO or device can hold up its reader.
+
+    Args:
+        limit: bytes; a larger file is not read.
+
+    Raises:
+        OSError: it cannot be read; EINVAL where it is no regular file, EFBIG where it is larger.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    irregular = OSError(errno.EINVAL, "it is no regular file", str(path))
+    if not stat.S_ISREG(path.stat().st_mode):  # merely to open a device may do something
+        raise irregular
+    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as stream:
+        told = os.fstat(handle)
+        if not stat.S_ISREG(told.st_mode):
+            raise irregular
+        data = stream.read(limit + 1) if told.st_size <= limit else b""
+    if told.st_size > limit or len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return data
+
+
+def open_to_append(path: Path, mode: int) -> int:
+    """A descriptor for reading and appending to a regular file, made where it is missing (OSError as above)."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0), mode)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return handle
+
+
+def read_text(path: Path, limit: int = LONGEST_TEXT) -> str:
+    """The text of a regular file in UTF-8, with or without a mark of byte order (UnicodeDecodeError; see above)."""
+    return read_regular(path, limit).decode("utf-8-sig")
 
 
 def write_atomically(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from director.files import write_atomically
+from director.files import LONGEST_STATE, open_to_append, read_regular, write_atomically
 
 #: The history is cut to its newest half when it grows beyond so many bytes.
 LARGEST = 1 << 20
@@ -56,7 +56,7 @@ class History:
         """Write one event and flush it to the disk (OSError where that fails)."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        handle = open_to_append(self.path, 0o600)
         try:
             os.write(handle, line.encode("utf-8", errors="backslashreplace"))
             os.fsync(handle)
@@ -64,17 +64,17 @@ class History:
         finally:
             os.close(handle)
         if size > LARGEST:
-            lines = self.path.read_bytes().splitlines(keepends=True)
+            lines = read_regular(self.path, LONGEST_STATE).splitlines(keepends=True)
             write_atomically(self.path, b"".join(lines[len(lines) // 2 :]), mode=0o600)
 
     def read(self, group: str | None = None) -> list[Event]:
         """The events, oldest first, of all groups or of one; a line that a crash cut off is left out."""
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            data = read_regular(self.path, LONGEST_STATE)
         except FileNotFoundError:
             return []
         found = []
-        for line in lines:
+        for line in data.decode("utf-8", "replace").splitlines():
             try:
                 event = Event(**json.loads(line))
             except (ValueError, TypeError):
@@ -93,7 +93,7 @@ class Pins:
     def read(self) -> dict[str, Pin]:
         """All pins by group; none where the file is missing or damaged."""
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told = json.loads(read_regular(self.path, LONGEST_STATE))
             return {name: Pin(**pin) for name, pin in told.items()}
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return {}

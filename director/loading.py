@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from director.errors import DirectorError, NotFound, SettingsError
+from director.files import read_text
 from director.history import Pin
 from director.settings.tli import Tli, parse_tli, tli_from_definition
 from director.store import Available, Store
@@ -100,11 +101,13 @@ class Definitions:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path)
     except UnicodeDecodeError:
         raise SettingsError(
             "it is not UTF-8 text", path=str(path), hint="Save it as UTF-8."
         ) from None
+    except OSError as problem:
+        raise SettingsError(problem.strerror or str(problem), path=str(path)) from None
 
 
 def differing(tli: Tli, theirs: Mapping[str, str] | None) -> list[str]:

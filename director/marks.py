@@ -13,10 +13,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from director.errors import DirectorError, NotValidated
-from director.files import locked, make_private, owner_for, write_atomically
+from director.errors import NotValidated
+from director.files import (
+    LONGEST_STATE,
+    locked,
+    make_private,
+    owner_for,
+    read_regular,
+    write_atomically,
+)
 from director.tls.rules import Rule, Source, bare
-from director.tls.version import is_date, version_key
+from director.tls.version import date_of, is_outsized, version_key
 
 #: Files of a group that are remembered; the oldest are forgotten first.
 REMEMBERED = 500
@@ -30,7 +37,8 @@ class Accepted:
     """A file that was accepted.
 
     ``key`` is its signer's fingerprint, ``source_hash`` Thespian's name of it (MD5), ``when`` RFC 3339 UTC, ``why`` is
-    ``arrived``, or what the operator allowed: ``downgrade`` or ``replace``.
+    ``arrived``, or what the operator allowed: ``downgrade`` or ``replace``. ``manifested`` and ``expires`` are what is
+    asked about when it is loaded still, and its bytes may have gone.
     """
 
     group: str
@@ -40,6 +48,8 @@ class Accepted:
     file: str
     when: str
     why: str
+    manifested: bool = True
+    expires: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,11 @@ class MarkBook:
     accepted: Mapping[str, Accepted] = field(default_factory=dict)
     #: (fingerprint, group, "release" or "date") → the highest version seen.
     highest: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def of_source(self, source_hash: str) -> tuple[str, Accepted] | None:
+        """SHA-256 and entry of the file that Thespian calls so (MD5), the one accepted last."""
+        found = [pair for pair in self.accepted.items() if pair[1].source_hash == source_hash]
+        return found[-1] if found else None
 
     def mark(self, key: str, group: str, version: str) -> str | None:
         """The highest version seen of a group under a key, among those of this version's kind."""
@@ -111,6 +126,13 @@ class Arrivals(Rule):
         """Codes ``downgrade`` and ``version-taken``. A file without a version has no such rule."""
         if source.version is None or source.sha256 in self.book.accepted:
             return
+        if is_outsized(source.version):
+            raise NotValidated(
+                f"Its version {source.version} is no time (YYYYMMDDHHMM, UTC), and no release either: its first number "
+                "has twelve digits or more, and every later release would count as older.",
+                hint='Build it again with another version, or with version = "date".',
+                code="version",
+            )
         own = version_key(source.version)
         for sha256, other in self.book.accepted.items():
             if "replace" in self.allowed or {sha256, bare(other.key)} & self.revoked:
@@ -149,17 +171,17 @@ class Marks:
         """What was accepted so far.
 
         Raises:
-            DirectorError: code ``marks``: it does not read; an older file could be any file then.
+            NotValidated: code ``marks``: it does not read; an older file could be any file then.
         """
         try:
-            return MarkBook.from_bytes(self.path.read_bytes())
+            return MarkBook.from_bytes(read_regular(self.path, LONGEST_STATE))
         except FileNotFoundError:
             return MarkBook()
         except (
             *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
         ) as problem:
             told = problem.strerror if isinstance(problem, OSError) else problem
-            raise DirectorError(
+            raise NotValidated(
                 f"{self.path} does not read ({told}), so nothing new is accepted.",
                 hint="Run as the user of the actor system; or, where it is damaged, restore it from a backup or "
                 "remove it: every version then counts as new.",
@@ -186,4 +208,4 @@ class Marks:
 
 def kind_of(version: str) -> str:
     """Dates have a mark of their own: a host that ran development builds takes release 2.0."""
-    return "date" if is_date(version) else "release"
+    return "date" if date_of(version) else "release"

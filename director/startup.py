@@ -16,7 +16,7 @@ from typing import Any
 from director.choice import Phase, Present, chosen_before
 from director.control import LOAD_LIMIT, DirectorControl, Refreshed
 from director.errors import DirectorError
-from director.files import write_atomically
+from director.files import LONGEST_STATE, read_regular, write_atomically
 from director.notify import Notifier
 
 #: Seconds that an answer of the Director may take.
@@ -95,7 +95,7 @@ class Loads:
         control, found = self.control, {}
         pins = control.pins()
         try:
-            phase = Phase.of((control.state / PHASE).read_bytes())
+            phase = Phase.of(read_regular(control.state / PHASE, LONGEST_STATE))
         except OSError:
             phase = None  # the first time
         for group, files in control.store.available().items():
@@ -145,7 +145,7 @@ class Loads:
         if self._memory is None:
             return None
         try:
-            told: Any = json.loads(self._memory.read_text(encoding="utf-8"))
+            told: Any = json.loads(read_regular(self._memory, LONGEST_STATE))
         except (OSError, ValueError):
             return None
         return told if isinstance(told, dict) else None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
-from director.files import locked, make_private, owner_for, write_atomically
+from director.files import locked, make_private, owner_for, read_regular, write_atomically
 from director.tls.naming import split_file_name
 from director.tls.version import version_key
 
@@ -69,10 +69,7 @@ class Store:
         bad: list[KeyProblem] = []
         for path in sorted(self.directory.glob("*_tls.key")):
             try:
-                if not path.is_file():  # a directory, a FIFO: opening one could block for ever
-                    raise KeyProblem(f"{path} is not a regular file.", code="key-unreadable")
-                with path.open("rb") as stream:
-                    pem = stream.read(_LONGEST_KEY)
+                pem = read_regular(path, _LONGEST_KEY)
                 good.append(load_public_key(pem, name=str(path), min_bits=min_bits))
             except KeyProblem as problem:
                 bad.append(problem)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from director.errors import DirectorError, SettingsError
-from director.files import write_atomically
+from director.files import LONGEST_STATE, read_regular, write_atomically
 from director.settings.config import Config
 
 #: Seconds that starting a system, and ending its processes, may take.
@@ -140,7 +140,7 @@ class SystemProcesses:
     def _known(self, key: str) -> int:
         """A number of ``system.json``; 0 where there is none."""
         try:
-            return int(json.loads(self._record.read_text(encoding="utf-8"))[key])
+            return int(json.loads(read_regular(self._record, LONGEST_STATE))[key])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 

@@ -7,6 +7,8 @@ decision (`director.tls.verify`), the rules (`director.tls.rules`, `director.mar
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -16,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from director.audit import Audit, who
-from director.errors import DirectorError, KeyProblem, NotValidated
+from director.errors import DirectorError, KeyProblem, NotFound, NotValidated
+from director.files import read_regular
 from director.marks import Accepted, Arrivals, MarkBook, Marks
 from director.settings.config import Trust, read_trust
 from director.store import Store
+from director.tls.archive import Limits
 from director.tls.keys import RSA, RSA_FLOOR, PublicKey
+from director.tls.naming import split_file_name
 from director.tls.rules import InTime, KeyGroups, ManifestRequired, Revoked, Rule, Source, bare
-from director.tls.verify import Members, Policy, Verdict, verify_into
+from director.tls.verify import Members, Policy, Verdict, verify_again, verify_into
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,91 @@ class HostTrust:
         self.audit(verdict, name, note=note)
         return verdict
 
+    def inspect(self, path: Path, data: bytes | None = None) -> Verdict:
+        """Decide about a file as `look` does; the decision is audited.
+
+        Raises:
+            DirectorError: it cannot be read, or as for `look`.
+        """
+        data = self.read(path) if data is None else data
+        verdict = self.look(data, path.name)
+        self.audit(verdict, path.name)
+        return verdict
+
+    def read(self, path: Path) -> bytes:
+        """The bytes of a .tls file.
+
+        Raises:
+            NotValidated: code ``too-large``, which is audited. DirectorError: code ``unreadable``.
+        """
+        limit = Limits().max_bytes
+        try:
+            return read_regular(path, limit)
+        except OSError as problem:
+            if problem.errno == errno.EFBIG:
+                self._append(path.name, None, "refused", "too-large", "")
+                raise NotValidated(
+                    f"{path} is larger than this host accepts.", code="too-large"
+                ) from None
+            family = NotFound if isinstance(problem, FileNotFoundError) else DirectorError
+            text = problem.strerror or str(problem)
+            raise family(
+                f"{path}: {text}.",
+                hint="Name a .tls file that this user may read.",
+                code="unreadable",
+            ) from None
+
+    def again(self, source_hash: str, note: str) -> Verdict:
+        """Decide whether a loaded source (Thespian's hash) that was idle may run again; the decision is audited.
+
+        The bytes were found right when they came and may have gone from the disk since; their key, the settings and
+        the time are those of now.
+
+        Args:
+            note: why that is asked, for the audit log.
+
+        Raises:
+            DirectorError: settings or marks do not read, which is audited.
+        """
+        try:
+            trust, book = read_trust(*self._place), self.marks.read()
+            known = book.of_source(source_hash)
+            if known is None:
+                raise NotValidated(
+                    f"This host does not remember {source_hash}.",
+                    hint="Load its file.",
+                    code="marks",
+                )
+        except DirectorError as problem:
+            self._append("", None, "refused", problem.code, f"{note}: {source_hash}")
+            raise
+        sha256, told = known
+        verdict = self._again(sha256, told, trust, book)
+        below = note_of(verdict, book)
+        self.audit(verdict, told.file, note=", ".join(filter(None, (note, below))))
+        return verdict
+
+    def _again(self, sha256: str, told: Accepted, trust: Trust, book: MarkBook) -> Verdict:
+        ring = self.keyring(trust)
+        key = next((one for one in ring.keys if one.fingerprint == told.key), None)
+        source = None
+        try:
+            if key is None:
+                raise NotValidated(
+                    f"The key that signed it, {told.key}, may not validate on this host now.",
+                    hint="Place it there again, or load a version that another key signed.",
+                    code="signature" if ring.keys else "no-keys",
+                )
+            source = Source(
+                *(sha256, key, told.group, told.version, told.manifested, datetime.now(UTC)),
+                expires=told.expires,
+            )
+            verify_again(source, rules_of(trust, book, frozenset()))
+        except NotValidated as problem:
+            return Verdict(False, problem.code, str(problem), sha256, key, None, None, 7, source)
+        text = f"accepted on {told.when}"
+        return Verdict(True, "active-again", text, sha256, key, None, None, 0, source)
+
     def audit_return(self, verdict: Verdict, name: str) -> None:
         """Note that bytes which were accepted before, and are older than the mark, are asked for again."""
         note = note_of(verdict, self.marks.read())
@@ -140,10 +230,18 @@ class HostTrust:
         told: dict[str, Any] = {}
         if verdict.key is not None:
             told["key"] = verdict.key.fingerprint
-        if verdict.manifest is not None:
-            told |= {"group": verdict.manifest.group, "version": verdict.manifest.version}
+        # What a manifest says counts once its signature is right, whatever else is wrong.
+        signed = verdict.manifest or (
+            verdict.source if verdict.source and verdict.source.manifested else None
+        )
+        if signed is not None:
+            told |= {"group": signed.group, "version": signed.version}
         word = "valid" if verdict.valid else "refused"
         self._append(name, verdict.sha256, word, verdict.code, note, **told)
+
+    def audit_refusal(self, name: str, problem: DirectorError) -> None:
+        """Note that it did not come so far that a file was looked at."""
+        self._append(name, None, "refused", problem.code, "")
 
     def revoked(self, source_hashes: Iterable[str]) -> dict[str, str]:
         """Those of these loaded sources (Thespian's hashes) whose file or key is revoked by now, with the reason."""
@@ -198,6 +296,8 @@ class HostTrust:
             Arrivals(book, trust.revoked.keys(), frozenset(allowed)).source(source)
 
         told = Accepted(
+            manifested=source.manifested,
+            expires=source.expires,
             group=source.group,
             version=source.version,
             key=source.key.fingerprint,
@@ -219,9 +319,16 @@ class HostTrust:
             )
         return verdict
 
-    def _append(self, name: str, digest: str, word: str, code: str, note: str, **told: Any) -> None:
-        line = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
-        line |= {"group": None, "version": None, "key": None} | told
+    def _append(
+        self, name: str, digest: str | None, word: str, code: str, note: str, **told: Any
+    ) -> None:
+        line: dict[str, Any] = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
+        line |= {"group": None, "version": None, "key": None}
+        if "group" not in told:  # nobody signed them: they are only what the file's name claims
+            with contextlib.suppress(DirectorError):
+                group, version = split_file_name(name)
+                line |= {"group": group, "version": version, "claimed": True}
+        line |= told
         line |= {"verdict": word, "code": code} | ({"note": note} if note else {})
         try:
             Audit(self.store.state).append(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -288,3 +289,51 @@ def test_processes_that_fill_at_once_get_the_same_whole_directory(cache: Cache) 
         process.join(30)
         assert process.exitcode == 0
     assert held(cache.place(SHA)) == MEMBERS and [p.name for p in cache.root.iterdir()] == [SHA]
+
+
+def _byte_code(place: Path) -> None:
+    """What byte code that was changed would be like; Python would take it, for the source's time and size fit."""
+    compiled = place / "foo" / "__pycache__" / "bar.cpython-311.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"evil")
+    compiled.parent.chmod(0o777)
+
+
+def _swap(place: Path) -> None:
+    """The whole source is moved away and a link to an attacker's stands in its place."""
+    evil = place.parent.parent / "evil"
+    shutil.copytree(place, evil)
+    (evil / "foo" / "bar.py").write_bytes(b"x = 6\n")
+    shutil.rmtree(place)
+    place.symlink_to(evil)
+
+
+def _swap_package(place: Path) -> None:
+    evil = place.parent.parent / "evil"
+    evil.mkdir()
+    (evil / "bar.py").write_bytes(b"x = 6\n")
+    shutil.rmtree(place / "foo")
+    (place / "foo").symlink_to(evil)
+
+
+@pytest.mark.parametrize("harm", [_byte_code, _swap, _swap_package])
+def test_where_somebody_else_could_write_all_is_made_anew(cache: Cache, harm: object) -> None:
+    place = cache.fill(SHA, members())
+    assert callable(harm)
+    harm(place)
+    assert cache.fill(SHA, members()) == place
+    assert held(place) == MEMBERS and not place.is_symlink()
+    assert not any(path.is_symlink() for path in place.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["unpacked", ""])
+def test_a_link_in_the_place_of_the_cache_itself_is_not_used(
+    cache: Cache, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "evil").mkdir(mode=0o700)
+    place = cache.state / name
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(tmp_path / "evil")
+    with pytest.raises(DirectorError) as caught:
+        cache.fill(SHA, members())
+    assert caught.value.code == "cache" and not list((tmp_path / "evil").rglob("*.py"))

@@ -120,7 +120,7 @@ def test_marks_that_do_not_read_stop_everything_with_what_to_do(
     (shop.directory / ".state").mkdir()
     (shop.directory / ".state" / "marks.json").write_text("{")
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())
-    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr
+    assert done.exit_code == 7 and "marks.json" in done.stderr and "backup" in done.stderr
     assert audit(shop)[-1]["code"] == "marks"
     with pytest.raises(DirectorError):
         DirectorControl(shop.directory).check(tmp_path / "app-2.0.tls")
@@ -182,4 +182,24 @@ def test_marks_nested_too_deep_are_told_and_end_in_no_traceback(
     (shop.directory / ".state").mkdir(exist_ok=True)
     (shop.directory / ".state" / "marks.json").write_text("[" * 100_000)
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())
-    assert done.exit_code == 1 and "marks.json" in done.stderr and "backup" in done.stderr
+    assert done.exit_code == 7 and "marks.json" in done.stderr and "backup" in done.stderr
+
+
+def test_a_refusal_tells_the_group_and_version_that_the_name_claims(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    install(shop, tmp_path, "app-2.0.tls", shop.good(generate_key(2048)))
+    told = audit(shop)[-1]
+    assert (told["group"], told["version"], told["claimed"]) == ("app", "2.0", True)
+    install(shop, tmp_path, "pay-7.0.tls", shop.good())
+    told = audit(shop)[-1]
+    assert (told["code"], told["group"], told["version"]) == ("renamed", "app", "2.0")
+    assert "claimed" not in told, "the manifest says so, and its signature is right"
+
+
+def test_a_date_that_is_still_to_come_raises_no_mark(shop: Workshop, tmp_path: Path) -> None:
+    name = "app-209912312359.tls"
+    done = install(shop, tmp_path, name, shop.good(version="209912312359"))
+    assert done.exit_code == 7 and audit(shop)[-1]["code"] == "from-future"
+    done = install(shop, tmp_path, "app-202611241200.tls", shop.good(version="202611241200"))
+    assert done.exit_code == 0, done.output

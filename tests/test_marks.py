@@ -25,7 +25,7 @@ def sha(number: int) -> str:
 
 
 def source(number: int, version: str | None, key: SigningKey = ONE, group: str = "app") -> Source:
-    return Source(sha(number), key.public, group, version, None, NOW)
+    return Source(sha(number), key.public, group, version, False, NOW)
 
 
 def entry(told: Source) -> Accepted:
@@ -156,3 +156,33 @@ def test_processes_that_accept_at_once_lose_nothing(tmp_path: Path) -> None:
     known = Marks(tmp_path).read()
     assert len(known.accepted) == 12 and known.mark("k", "app", "1.0") == "1.11"
     assert Marks(tmp_path).path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [
+        ("202611241200", "date"),
+        ("202611240000", "date"),
+        ("200001010000", "date"),
+        ("202611241260", "version"),
+        ("202613010000", "version"),
+        ("202602300000", "version"),
+        ("199912312359", "version"),
+        ("999999999999", "version"),
+        ("20261124120000", "version"),
+        ("202611241200.1", "version"),
+        ("1!999999999999", "version"),
+        ("99999999999", "release"),
+        ("20261124", "release"),
+        ("2026.11", "release"),
+        ("2.999999999999", "release"),
+    ],
+)
+def test_what_is_a_date_what_a_release_and_what_may_not_arrive(version: str, kind: str) -> None:
+    found = code(Arrivals(MarkBook()), source(1, version))
+    assert found == ("version" if kind == "version" else "valid")
+    assert kind == "version" or kind_of(version) == kind
+
+
+def test_what_was_accepted_before_goes_back_whatever_its_number() -> None:
+    assert code(Arrivals(book(source(1, "999999999999"))), source(1, "999999999999")) == "valid"

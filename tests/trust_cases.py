@@ -28,10 +28,13 @@ from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, describe
 
 TLI = b"{'Actors': {'app.echo.Echo': {'OnLoad': {'Role': 'Echo'}}}}"
 ECHO = b"""
+import os
 from thespian.actors import ActorTypeDispatcher
 
 class Echo(ActorTypeDispatcher):
     def receiveMsg_dict(self, message, sender):
+        if message.get("die"):
+            os._exit(1)
         self.send(sender, {"version": "VERSION"})
 """
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -9,9 +9,21 @@ deactivated and ended.
 
 from __future__ import annotations
 
+from functools import partial
+
 from director.actors.book import GRACE, READY_LIMIT
 from director.actors.endings import Endings
-from director.actors.versions import AskReady, Changed, LoadSource, RoleActor, Send, State, Version
+from director.actors.versions import (
+    TAKING_OVER,
+    AskReady,
+    Changed,
+    LoadSource,
+    RoleActor,
+    Send,
+    State,
+    Version,
+    Word,
+)
 from director.settings.tli import STOP_FIRST
 
 #: Seconds that validation of a source may take (Thespian forgets a pending source after 120 s).
@@ -180,6 +192,8 @@ class Activation(Endings):
         self._start_next(version.group)
 
     def _settled(self, version: Version) -> None:
+        if version.fallen:
+            return
         version.tentative = False
         for request in version.settlers:
             self._finish(version, request, "active", f"is active since {version.settle:g} s")
@@ -191,12 +205,34 @@ class Activation(Endings):
         """An actor of the active version ended unbidden."""
         what = f"{actor.spec.class_name} ended\n{reason}".rstrip()
         previous = self.versions.get(version.previous or "")
-        if version.tentative and previous and previous.state is State.RETIRED:
-            self._go_back(version, previous, what)
+        if version.fallen:
+            version.fallen.append((actor, reason))
+        elif version.tentative and previous and previous.state is State.RETIRED:
+            version.fallen.append((actor, reason))
+            why, epoch = f"an actor of {version.file} died", version.epoch
+            heirs = self._heirs(version.group, previous.source_hash)
+            self._ask(heirs, "went-back", why, lambda word: self._fall(version, epoch, what, word))
+        else:
+            self._stay(version, "there is no earlier one to go back to", what)
+            self._restart_later(version, actor, reason)
+
+    def _fall(self, version: Version, epoch: int, what: str, word: Word) -> None:
+        """The authority has said to which version a tentative one goes back, if to any."""
+        fallen, version.fallen = version.fallen, []
+        if version.epoch != epoch:
+            return  # unloaded, or succeeded, in between
+        loading = self.loading(version.group)
+        heir = self._heir(version.group, word)
+        if heir and not (loading and loading.state in TAKING_OVER):
+            self._go_back(version, heir, what)
             return
-        text = f"it stays active, for there is no earlier one to go back to, but {what}"
-        self._unsettled(version, "unsettled", text)
-        self._restart_later(version, actor, reason)
+        self._stay(version, "there is none that may take its place now", what)
+        for actor, reason in fallen:
+            if not actor.id:
+                self._restart_later(version, actor, reason)
+
+    def _stay(self, version: Version, why: str, what: str) -> None:
+        self._unsettled(version, "unsettled", f"it stays active, for {why}, but {what}")
 
     def _go_back(self, version: Version, previous: Version, what: str) -> None:
         """Within the tentative period: the version before is the active one again."""
@@ -236,6 +272,8 @@ class Activation(Endings):
             self._revive(active, only_stopped=True)
             if moved:
                 self._out.append(Changed(version.group, "actor"))
+        else:
+            self._succeed(version.group, f"{version.file} did not become active", Word())
         if validating:
             # Never unloaded while pending: that ends Thespian's Admin (adminCore.h_ValidateSource).
             del self.versions[version.source_hash]
@@ -261,13 +299,34 @@ class Activation(Endings):
                 self._finish(known, request, "unchanged", "is active already")
 
     def _start_next(self, group: str) -> None:
-        while self.loading(group) is None:
+        while self.loading(group) is None and group not in self._asking:
             mine = (q for q in self._queue if q.group == group)
             queued = next((q for q in mine if not self._going(q.source_hash)), None)
             if queued is None:
                 return
+            known = self.versions.get(queued.source_hash)
+            if known is not None and known.state is State.RETIRED:
+                self._asking.add(group)
+                then = partial(self._come_back, queued)
+                self._ask([known], "load", "it is still loaded", then)
+                return
             self._queue.remove(queued)
             self._begin(queued)
+
+    def _come_back(self, wanted: Version, word: Word) -> None:
+        """The authority's word about a loaded version that is wanted again; one that has left is validated afresh."""
+        self._asking.discard(wanted.group)
+        known = self.versions.get(wanted.source_hash)
+        if known is not None and known.state is State.RETIRED:
+            self._queue.remove(wanted)
+            if word.may == known.source_hash:
+                self._begin(wanted)
+            else:
+                code, text = word.refused.get(known.source_hash, ("no-authority", "no word came"))
+                self._note_failure(known, code, text)
+                self._record(known, "failed", text)
+                self._refuse_all(wanted, code, text)
+        self._start_next(wanted.group)
 
     def _going(self, source_hash: str) -> bool:
         """Whether a source is about to leave: it may be loaded again when it has gone."""

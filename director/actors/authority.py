@@ -28,7 +28,7 @@ from thespian.actors import (
 
 from director import convention
 from director.actors.known import KnownSource, WordsOfPlacement, forget, recall, remember
-from director.actors.messages import DIRECTOR_NAME, PROBED, REFUSED, Message
+from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.actors.words import is_alive
 from director.errors import DirectorError
@@ -106,6 +106,8 @@ class SourceAuthority(ActorTypeDispatcher):
                 self.send(self.admin, ValidatedSource(message["SourceHash"], stub, told))
         elif message.get("AuthorityOp") == "Sweep" and self.store is not None:
             self._sweep_soon()
+        elif message.get("AuthorityOp") == "MayRun":
+            self._may_run(message, sender)
 
     def receiveMsg_ValidateSource(self, message: ValidateSource, sender: Any) -> None:
         """Answer the Admin, always, exactly once, and always with an archive that it can read.
@@ -156,6 +158,27 @@ class SourceAuthority(ActorTypeDispatcher):
             },
         )
         return verdict, stub
+
+    def _may_run(self, message: Message, sender: Any) -> None:
+        """``Sources`` that are loaded, or a ``File``: the first that may run now, and why those before it may not."""
+        assert self.store is not None  # noqa: S101 - told by Startup, which the Director sends first
+        trust = HostTrust(self.store, message["Asked"], warn=log.warning)
+        told: Message = {"May": "", "Refused": {}}
+        for wanted in message.get("Sources") or [message["File"]]:
+            try:
+                if "File" in message:
+                    verdict = trust.inspect(Path(wanted))
+                else:
+                    verdict = trust.again(wanted, message.get("Note", ""))
+                code, text = ("" if verdict.valid else verdict.code), verdict.message
+            except DirectorError as problem:
+                code, text = problem.code, str(problem)
+            if not code:
+                told["May"] = wanted
+                break
+            log.warning("%s may not run now (%s): %s", wanted, code, text)
+            told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)
+        self.send(sender, {"AuthorityResponse": "Word", "Number": message["Number"], **told})
 
     def _tidy(self) -> None:
         """What an earlier system left unpacked, and nobody can load again, goes."""

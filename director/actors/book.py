@@ -6,12 +6,13 @@ when to do so (`director.actors.endings`, `director.actors.activation`, `directo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from director.actors.versions import (
     LOADING,
     Action,
     AskReady,
+    AskTrust,
     Create,
     End,
     Failure,
@@ -22,6 +23,7 @@ from director.actors.versions import (
     State,
     Timer,
     Version,
+    Word,
 )
 from director.settings.tli import Message
 
@@ -33,6 +35,8 @@ END_LIMIT = 10.0
 KILL_LIMIT = 3.0
 #: Seconds between the news that a role passes on and the old actor's OnDeactivate: requests on their way arrive first.
 GRACE = 0.25
+#: Seconds for the Source Authority to say whether a loaded source may run again; it may be busy with another.
+WORD_LIMIT = 30.0
 
 
 class Book:
@@ -50,6 +54,10 @@ class Book:
         self._leaving: set[str] = set()
         #: Sources that somebody else loaded: Thespian tells nothing when they are loaded once more.
         self._present: set[str] = set()
+        #: Open questions to the Source Authority: the sources, and what follows its word.
+        self._questions: dict[int, tuple[tuple[str, ...], Callable[[Word], None]]] = {}
+        #: Groups whose next load waits for the authority's word.
+        self._asking: set[str] = set()
         self._out: list[Action] = []
         self._next = 0
         self._now = 0.0
@@ -85,6 +93,25 @@ class Book:
                 for actor in other.living:
                     if actor.spec.global_name in names and not actor.trial:
                         yield other, actor
+
+    # ---- the Source Authority's word -------------------------------------------------------------
+
+    def _ask(
+        self, wanted: Sequence[Version], asked: str, note: str, then: Callable[[Word], None]
+    ) -> None:
+        """Nothing that was active once is so again without the authority's word, which is of this moment."""
+        self._next += 1
+        sources = tuple(version.source_hash for version in wanted)
+        self._questions[self._next] = (sources, then)
+        self._out.append(AskTrust(self._next, sources, asked, note))
+        self._out.append(Timer(("word", "", self._next), WORD_LIMIT))
+
+    def _hear(self, number: int, word: Word | None) -> None:
+        """The word has come, None: its time is over. A second one means nothing."""
+        sources, then = self._questions.pop(number, ((), None))
+        if then is not None:
+            text = f"the Source Authority said nothing within {WORD_LIMIT:.0f} s"
+            then(word or Word("", dict.fromkeys(sources, ("no-authority", text))))
 
     # ---- one version, one actor ------------------------------------------------------------------
 

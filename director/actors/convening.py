@@ -30,6 +30,8 @@ from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
 from director.actors.words import last_words
+from director.files import read_regular
+from director.tls.archive import Limits
 
 log = logging.getLogger("director")
 
@@ -254,7 +256,7 @@ class Convening(Following):
         """
         version = self.groups.versions.get(source_hash)
         try:
-            data = Path(version.file).read_bytes() if version else b""
+            data = read_regular(Path(version.file), Limits().max_bytes) if version else b""
         except OSError:
             return
         if version and hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:

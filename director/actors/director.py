@@ -31,6 +31,7 @@ from director.actors.convening import Convening
 from director.actors.known import forget
 from director.actors.messages import (
     AUTHORITY_NAME,
+    PIN,
     PROBED,
     REFUSED,
     Message,
@@ -47,6 +48,8 @@ log = logging.getLogger("director")
 PULSE = 0.5
 #: Seconds that the Source Authority may take to give a sign of life, until it is asked for one again.
 SIGN = 1.0
+#: Seconds until it is asked once more whether something may run, and how often in all.
+WORD_AGAIN, WORD_TRIES = 3.0, 9
 
 
 class Director(Convening):
@@ -72,6 +75,8 @@ class Director(Convening):
         elif message.get("AuthorityResponse") == "Standing":
             self._authority_stands(sender)
             self._load_waiting()
+        elif message.get("AuthorityResponse") == "Word":
+            self._word(message)
         elif "NotebookResponse" in message:
             if self.noted is None:
                 self._take_up(message["Note"])
@@ -174,6 +179,17 @@ class Director(Convening):
                 )
             )
 
+    def _word(self, message: Message) -> None:
+        """The Source Authority's answer to MayRun."""
+        refused = {one: (str(code), str(text)) for one, (code, text) in message["Refused"].items()}
+        number = message["Number"]
+        self.asked.pop(number, None)
+        if isinstance(number, str):
+            self._pinned(number, *refused.get(PIN, ("", "")))
+        else:
+            word = m.Word(message["May"], refused)
+            self._perform(self.groups.trust_told(number, word, time.monotonic()))
+
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
         """A source was validated; one that was refused is told with its reason as information."""
         if not str(message.sourceInfo).startswith((REFUSED, PROBED)):
@@ -228,6 +244,8 @@ class Director(Convening):
         elif message.payload[0] == "unload":
             if message.payload[1] in self.postponed:
                 self._unload(message.payload[1])
+        elif message.payload[0] == "asked":
+            self._ask_again(*message.payload[1:])
         elif message.payload[0] == "strays":
             self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
@@ -254,6 +272,10 @@ class Director(Convening):
             match action:
                 case m.LoadSource(source_hash):
                     self._ask_authority(source_hash)
+                case m.AskTrust(number, sources, asked, note):
+                    undo = any(told.get("Undo") for told in self._requests_of(sources[0]))
+                    asked = "undo" if asked == "load" and undo else asked
+                    self._ask_may_run(Number=number, Sources=list(sources), Asked=asked, Note=note)
                 case m.UnloadSource(source_hash):
                     self._unload(source_hash)
                 case m.Create():
@@ -288,6 +310,10 @@ class Director(Convening):
             self.waiting.append(source_hash)
         # For a moment after its death Thespian still gives the address of the dead one, where nothing is answered.
         self.wakeupAfter(timedelta(seconds=SIGN), payload=("authority", source_hash, 0))
+        self._authority()
+
+    def _authority(self) -> Any:
+        """The Source Authority, which was told its directories."""
         authority = self.createActor(
             "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
         )
@@ -295,6 +321,20 @@ class Director(Convening):
         places = {"Directory": str(store.directory), "State": str(store.state)}
         told = {"Director": self.myAddress, "Pid": os.getpid()}
         self.send(authority, {"AuthorityOp": "Startup", **told, **places})
+        return authority
+
+    def _ask_may_run(self, **question: Any) -> None:
+        self.asked[question["Number"]] = question
+        self._ask_again(question["Number"], 0)
+
+    def _ask_again(self, number: int | str, tries: int) -> None:
+        """Ask what is open still: the address of an authority that died is given for a moment (see above)."""
+        if number in self.asked and tries < WORD_TRIES:
+            self.send(self._authority(), {"AuthorityOp": "MayRun", **self.asked[number]})
+            later = timedelta(seconds=WORD_AGAIN)
+            self.wakeupAfter(later, payload=("asked", number, tries + 1))
+        else:
+            self.asked.pop(number, None)
 
     def _load_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []
@@ -329,9 +369,7 @@ class Director(Convening):
         if message["DirectorOp"] == "UnloadSource":
             self.send(sender, reply("SourceUnloaded", message, action.success, **fields))
             return
-        if not any(
-            told.get("SourceHash") == action.source_hash for _, told in self.requests.values()
-        ):
+        if not self._requests_of(action.source_hash):
             self.bytes.pop(action.source_hash, None)
         if action.success:
             self._keep_limit(action.source_hash)
@@ -339,18 +377,25 @@ class Director(Convening):
                 self.compilers.start(self.unpacked[action.source_hash])
         if message["DirectorOp"] == "Undo":
             fields["File"] = message["File"]
+            known = self.groups.versions.get(action.source_hash)
+            if action.success and known:
+                self._pin(known.group, known.version)
             self.send(sender, reply("UndoResult", message, action.success, **fields))
         elif message.get("Wait"):
             self.send(sender, reply("LoadResult", message, action.success, **fields))
 
     def _record(self, action: m.Record) -> None:
         undone = action.event == "active" and any(
-            told.get("Undo") and told.get("SourceHash") == action.source_hash
-            for _, told in self.requests.values()
+            told.get("Undo") for told in self._requests_of(action.source_hash)
         )
         event = "undone" if undone else action.event
         told = (action.version, action.source_hash, action.file, action.text)
         self._write_down(Event(now(), action.group, event, *told))
+
+    def _requests_of(self, source_hash: str) -> list[Message]:
+        """The open requests about a source."""
+        found = (told for _, told in self.requests.values())
+        return [told for told in found if told.get("SourceHash") == source_hash]
 
     def _keep_limit(self, source_hash: str) -> None:
         version = self.groups.versions.get(source_hash)

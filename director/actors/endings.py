@@ -6,7 +6,16 @@ What does not live here: how a version becomes active (`director.actors.activati
 from __future__ import annotations
 
 from director.actors.book import GRACE, Book
-from director.actors.versions import Changed, RoleActor, State, Timer, UnloadSource, Version
+from director.actors.versions import (
+    TAKING_OVER,
+    Changed,
+    RoleActor,
+    State,
+    Timer,
+    UnloadSource,
+    Version,
+    Word,
+)
 from director.tls.version import version_key
 
 #: Seconds until a source that is being unloaded may be loaded again, should Thespian not tell that it has gone.
@@ -74,8 +83,12 @@ class Endings(Book):
 
     # ---- unloading -------------------------------------------------------------------------------
 
-    def _end_version(self, version: Version) -> None:
-        """End a version's actors; the highest version still loaded becomes active in its place."""
+    def _end_version(self, version: Version, word: Word | None = None) -> None:
+        """End a version's actors; the highest version that is loaded, and still trusted, becomes active in its place.
+
+        Args:
+            word: the Source Authority's about those, where it was asked already.
+        """
         was_active = version.state is State.ACTIVE
         for actor in version.living:
             self._deactivate(actor)
@@ -85,11 +98,41 @@ class Endings(Book):
             self._end(actor)
         if was_active:
             del self.active[version.group]
-            older = [v for v in self.of_group(version.group) if v.state is State.RETIRED]
-            if older:
-                self._reactivate(max(older, key=lambda v: version_key(v.version)))
+            self._succeed(version.group, f"{version.file} was unloaded", word or Word())
             self._out.append(Changed(version.group, "active"))
         self._drop_if_empty(version)
+
+    def _heirs(self, group: str, first: str | None = None) -> list[Version]:
+        """The retired versions of a group: this one first, then the highest."""
+        idle = [v for v in self.of_group(group) if v.state is State.RETIRED]
+        idle.sort(key=lambda v: version_key(v.version), reverse=True)
+        return sorted(idle, key=lambda v: v.source_hash != first)
+
+    def _heir(self, group: str, word: Word) -> Version | None:
+        """The version that may return by this word, where it is still there; who may not is told."""
+        heirs = self._heirs(group)
+        for heir in heirs:
+            if heir.source_hash in word.refused:
+                code, text = word.refused[heir.source_hash]
+                self._note_failure(heir, code, f"it is not made active again: {text}")
+                self._record(heir, "failed", f"is not made active again: {text}")
+        return next((v for v in heirs if v.source_hash == word.may), None)
+
+    def _succeed(self, group: str, why: str, word: Word) -> None:
+        """A group has no active version: the one that may return does."""
+        loading = self.loading(group)
+        if group in self.active or (loading and loading.state in TAKING_OVER):
+            return
+        heir = self._heir(group, word)
+        unasked = [v for v in self._heirs(group) if v.source_hash not in word.refused]
+        if heir:
+            self._reactivate(heir)
+        elif unasked:
+            self._ask(unasked, "unload", why, lambda told: self._succeed_late(group, why, told))
+
+    def _succeed_late(self, group: str, why: str, word: Word) -> None:
+        self._succeed(group, why, word)
+        self._out.append(Changed(group, "active"))
 
     def _reactivate(self, version: Version) -> None:
         """Make a retired version the active one at once; the one before it is out of the way already."""

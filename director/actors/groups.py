@@ -14,6 +14,7 @@ from director.actors.activation import VALIDATION_LIMIT, Activation
 from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.versions import (
     LOADING,
+    TAKING_OVER,
     Action,
     Finished,
     Kill,
@@ -22,10 +23,8 @@ from director.actors.versions import (
     State,
     UnloadSource,
     Version,
+    Word,
 )
-
-#: States in which the old version is asked to make room.
-TAKING_OVER = {State.STOPPING, State.HANDOVER, State.NAMING}
 
 
 class Groups(Activation):
@@ -247,9 +246,19 @@ class Groups(Activation):
             self._out.append(UnloadSource(one))
         return self._take()
 
-    def unload(self, request: str, source_hash: str, now: float) -> list[Action]:
-        """Somebody wants this source to be unloaded."""
+    def trust_told(self, number: int, word: Word, now: float) -> list[Action]:
+        """The Source Authority's answer to the AskTrust of this number."""
         self._now = now
+        self._hear(number, word)
+        return self._take()
+
+    def unload(self, request: str, source_hash: str, now: float) -> list[Action]:
+        """Somebody wants this source to be unloaded; who is active instead is asked before anything ends."""
+        self._now = now
+        self._unload(request, source_hash, None)
+        return self._take()
+
+    def _unload(self, request: str, source_hash: str, word: Word | None) -> None:
         version = self.versions.get(source_hash)
         loading = self.loading(version.group) if version else None
         if version is None:
@@ -260,11 +269,13 @@ class Groups(Activation):
         elif loading and loading.state in TAKING_OVER and version.state is State.ACTIVE:
             text = f"{loading.file} is just taking over from it; unload it afterwards"
             self._refuse(version, request, "busy", text)
+        elif version.state is State.ACTIVE and word is None and self._heirs(version.group):
+            heirs, why = self._heirs(version.group), f"{version.file} was unloaded"
+            self._ask(heirs, "unload", why, lambda told: self._unload(request, source_hash, told))
         else:
             version.waiters.append(request)
             if version.state in {State.ACTIVE, State.RETIRED}:
-                self._end_version(version)
-        return self._take()
+                self._end_version(version, word)
 
     # ---- time ------------------------------------------------------------------------------------
 
@@ -275,6 +286,8 @@ class Groups(Activation):
         version = self.versions.get(source_hash)
         if kind == "leaving":
             self._left(source_hash)
+        elif kind == "word":
+            self._hear(number, None)
         elif version is None:
             pass
         elif kind == "validation":

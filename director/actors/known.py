@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from director.files import write_atomically
+from director.files import LONGEST_STATE, read_regular, write_atomically
 
 _HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -59,7 +59,7 @@ def recall(state: Path, source_hash: str) -> KnownSource | None:
     if not _HASH.fullmatch(source_hash):
         return None
     try:
-        told = json.loads(_path(state, source_hash).read_text(encoding="utf-8"))
+        told = json.loads(read_regular(_path(state, source_hash), LONGEST_STATE))
         return KnownSource(
             str(told["source_hash"]),
             str(told["directory"]),

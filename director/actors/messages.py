@@ -15,6 +15,8 @@ PROTOCOL = 2
 #: Global names of the two actors that every system of ours has.
 DIRECTOR_NAME = "Director"
 AUTHORITY_NAME = "Director Source Authority"
+#: Stands for what a pin names in the authority's word about it.
+PIN = "pin"
 #: A source that was refused is told to Thespian's watchers with this before the reason. Thespian logs it as validated,
 #: and what is: what it was given in its place.
 REFUSED = "a stand-in without code, for it was refused: "
@@ -171,7 +173,8 @@ OPERATIONS = (
     ),
     Operation(
         "Undo",
-        "Makes the version active that was so before the present one, and pins the group to it.",
+        "Makes the version active that was so before the present one, where the Source Authority still trusts it, and "
+        "pins the group to it.",
         (Field("Group", _TEXT, "its name", required=True),),
         "UndoResult",
         "`SourceHash`, `File`. A version that is not loaded any more is not loaded by this: `Code` is "
@@ -186,7 +189,7 @@ OPERATIONS = (
             Field("Version", _MAYBE, "None: the one without a version", required=True),
         ),
         "Pinned",
-        "",
+        "`Success` is False, with the Source Authority's `Code`, where it would not let that version run now.",
     ),
     Operation(
         "Unpin",

@@ -30,9 +30,11 @@ from director.actors.messages import (
 )
 from director.actors.notebook import NOTEBOOK_NAME
 from director.errors import DirectorError
+from director.files import read_regular
 from director.history import Event, History, Pin, Pins, undo_target
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
+from director.tls.archive import Limits
 from director.tls.naming import file_name, split_file_name
 
 log = logging.getLogger("director")
@@ -59,6 +61,8 @@ class Requests(ActorTypeDispatcher):
         self.watchers: list[tuple[Any, str | None]] = []
         #: Sources that wait for the Source Authority's sign of life.
         self.waiting: list[str] = []
+        #: What the Source Authority was asked and has not answered, by the question's number.
+        self.asked: dict[int | str, Message] = {}
         self.closing = False
         #: Who waits until the note of a predecessor has come.
         self.starters: list[tuple[Any, Message]] = []
@@ -77,6 +81,10 @@ class Requests(ActorTypeDispatcher):
 
     def _keep_note(self) -> None:
         """Tell a successor."""
+        raise NotImplementedError
+
+    def _ask_may_run(self, **question: Any) -> None:
+        """Ask the Source Authority."""
         raise NotImplementedError
 
     def _convene(self) -> None:
@@ -143,7 +151,7 @@ class Requests(ActorTypeDispatcher):
         path = Path(message["Source"])
         if not 0 <= message.get("Settle", 0) <= LONGEST_SETTLE:
             raise DirectorError(f"Settle is a number of seconds from 0 to {LONGEST_SETTLE:.0f}")
-        data = path.read_bytes()
+        data = read_regular(path, Limits().max_bytes)
         if message.get("SHA256", "") not in ("", hashlib.sha256(data).hexdigest()):
             text = f"{path} was replaced while it was being loaded; load it again"
             self.send(sender, reply("SourceLoading", message, False, Code="changed", Message=text))
@@ -229,14 +237,33 @@ class Requests(ActorTypeDispatcher):
             told = reply("UndoResult", message, False, Code="not-loaded", Message=text)
             self.send(sender, told | {"File": target.file, "SourceHash": target.source_hash})
             return
-        self._pin(group, known.version)
         more = {"Undo": True, "SourceHash": known.source_hash, "File": known.file}
         request = self._remember({**message, **more}, sender)
         self._perform(self.groups.load(request, known, time.monotonic()))
 
     def _do_Pin(self, message: Message, sender: Any) -> None:
-        self._pin(message["Group"], message["Version"])
-        self.send(sender, reply("Pinned", message, True))
+        """Only what the authority would let run now is pinned: the file, or where that is gone, what is loaded."""
+        group, version = message["Group"], message["Version"]
+        path = self._store().directory / file_name(group, version)
+        loaded = [v.source_hash for v in self.groups.of_group(group) if v.version == version]
+        question: Message = {"Sources": loaded[:1]}
+        if path.is_file():
+            question = {"File": str(path)}
+        elif not loaded:
+            text = f"there is no {path}, and it is not loaded"
+            self.send(sender, reply("Pinned", message, False, Code="not-found", Message=text))
+            return
+        self._ask_may_run(Number=self._remember(message, sender), Asked="pin", **question)
+
+    def _pinned(self, request: str, code: str, text: str) -> None:
+        """The authority has spoken about what is to be pinned; code "" where it may run."""
+        sender, message = self.requests.pop(request, (None, {}))
+        if sender is None or message.get("DirectorOp") != "Pin":
+            return
+        if not code:
+            self._pin(message["Group"], message["Version"])
+        fields = {"Code": code, "Message": text} if code else {}
+        self.send(sender, reply("Pinned", message, not code, **fields))
 
     def _pin(self, group: str, version: str | None) -> None:
         state = self._store().state

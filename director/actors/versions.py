@@ -5,6 +5,7 @@ What does not live here: any decision (`director.actors.groups`), Thespian, cloc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -28,6 +29,9 @@ class State(Enum):
 
 #: States of a version that is on its way to become active.
 LOADING = {State.VALIDATING, State.STOPPING, State.STARTING, State.HANDOVER, State.NAMING}
+
+#: States in which the old version is asked to make room.
+TAKING_OVER = {State.STOPPING, State.HANDOVER, State.NAMING}
 
 
 @dataclass
@@ -63,7 +67,8 @@ class Version:
     """One loaded source of a group.
 
     ``epoch`` changes with the state, so that timers of a state that has passed are known. ``previous`` is the source
-    that was active before; while ``tentative`` an actor's death goes back to it. ``settle``: seconds of that period.
+    that was active before; while ``tentative`` an actor's death goes back to it. ``fallen``: the actors that died, with
+    their reasons, until the Source Authority has said which version takes over. ``settle``: seconds of that period.
     ``waiters`` are answered at the switch, ``settlers`` after the tentative period. ``gap_from``: when roles of the
     old version stopped being served, None while they are.
     """
@@ -81,12 +86,24 @@ class Version:
     epoch: int = 0
     previous: str | None = None
     tentative: bool = False
+    fallen: list[tuple[RoleActor, str]] = field(default_factory=list)
     settle: float = 2.0
     gap_from: float | None = None
 
     @property
     def living(self) -> list[RoleActor]:
         return [actor for actor in self.actors if actor.id]
+
+
+@dataclass(frozen=True)
+class Word:
+    """What the Source Authority said: the source that may run again ("" for none), and why others may not.
+
+    ``refused`` maps a source hash to a stable code and a text for people.
+    """
+
+    may: str = ""
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +121,20 @@ class LoadSource:
     """Hand the bytes of this source to Thespian's Admin."""
 
     source_hash: str
+
+
+@dataclass(frozen=True)
+class AskTrust:
+    """Ask the Source Authority for the first of these loaded sources that may run again, trusted as of now.
+
+    For the audit log: ``asked`` is ``load``, ``unload`` or ``went-back``, ``note`` what happened. The answer is
+    `Groups.trust_told` with this number.
+    """
+
+    number: int
+    sources: tuple[str, ...]
+    asked: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -204,6 +235,7 @@ class Record:
 
 Action = (
     LoadSource
+    | AskTrust
     | UnloadSource
     | Create
     | Send

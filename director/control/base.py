@@ -88,8 +88,8 @@ class Base:
 
     def check(self, path: Path, data: bytes | None = None, *, asked: str = "check") -> Verdict:
         """Verify a .tls file with keys, settings and marks of the director directory, as the authority would."""
-        data = path.read_bytes() if data is None else data
-        verdict = self.trust(asked).look(data, path.name)
+        trust = self.trust(asked)
+        verdict = trust.look(trust.read(path) if data is None else data, path.name)
         self.say(f"{path}: {verdict.code}: {verdict.message}")
         return verdict
 

@@ -7,12 +7,13 @@ What lives here: keys, sources and what is written down about them. What does no
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from director.control.base import Base, valid
 from director.control.results import Generated, KeyFiles
-from director.errors import NotFound, UsageError
+from director.errors import DirectorError, NotFound, UsageError
 from director.files import create_files
 from director.store import Available
 from director.text import nearest
@@ -82,7 +83,7 @@ class Files(Base):
         """What could be loaded: for each group its files, newest first, each with its source hash."""
         self.store.require()
         return {
-            group: [(one, source_hash(one.path.read_bytes())) for one in files]
+            group: [(one, source_hash_of(one.path)) for one in files]
             for group, files in self.store.available().items()
         }
 
@@ -125,12 +126,35 @@ class Files(Base):
         """
         self.store.require()
         path = Path(source)
-        split_file_name(path.name)
-        data = path.read_bytes()
+        if path.is_dir():
+            raise UsageError(
+                f"{source} is a directory; install takes .tls files.",
+                hint=f"`director install {source}{os.sep if not str(source).endswith(os.sep) else ''}*.tls`.",
+            )
+        if not path.exists():
+            raise NotFound(
+                f"There is no file {source} here.",
+                hint="Name the path of a .tls file that was built or copied here.",
+            )
+        if path.suffix != ".tls":
+            raise UsageError(
+                f"{source} is no .tls file.",
+                hint="A TLI is signed inside the .tls; one of your own is copied into the director directory.",
+            )
+        try:
+            split_file_name(path.name)
+        except DirectorError as problem:
+            raise UsageError(
+                problem.message,
+                hint="Give it the name that it was built with: GROUP-VERSION.tls, or GROUP.tls.",
+                code=problem.code,
+            ) from None
+        trust = self.trust("install")
         words = (("replace", replace), ("downgrade", allow_downgrade))
         allowed = [word for word, said in words if said]
+        data = trust.read(path)
         # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
-        valid(path, self.trust("install").admit(data, path.name, allowed=allowed))
+        valid(path, trust.admit(data, path.name, allowed=allowed))
         return self.store.install(path.name, data)
 
     def gensrc(self, *arguments: str) -> Generated:
@@ -202,3 +226,9 @@ class Files(Base):
 def source_hash(data: bytes) -> str:
     """Thespian's name of a source: the MD5 of its bytes (systemBase.loadActorSource). Trusts nothing."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def source_hash_of(path: Path) -> str:
+    """The same of a file, however large it is."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

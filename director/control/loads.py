@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from director.control.base import valid
-from director.control.files import Files, source_hash
+from director.control.files import Files, source_hash_of
 from director.control.results import Loaded, Refreshed
 from director.control.running import Running
-from director.errors import DirectorError, LoadFailed, NotFound, NotValidated
+from director.errors import DirectorError, LoadFailed, NotFound, NotValidated, SettingsError
 from director.store import Available
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for a load to be decided: validation, start, and a GlobalName's hand-over.
 LOAD_LIMIT = 300.0
+#: Seconds to wait for a pin: the Source Authority decides about its file, and may be busy with another.
+PIN_LIMIT = 60.0
 #: Bytes of a source that Thespian's UDP transport carries: one datagram of 65,507, less what it adds.
 UDP_LIMIT = 64_000
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
@@ -32,7 +34,7 @@ NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
     | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
-    | {"tli-changed"}
+    | {"locked", "nothing-to-undo", "state", "tli-changed", "unreadable"}
     | {"unloaded", "unpack", "unsettled", "went-back"}
 )
 #: Loads that are under way at once: enough that no disk or process is waited for alone, few enough that each is up in
@@ -68,14 +70,18 @@ class Loads(Files, Running):
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
-        _ = self.config  # first of all: every file that does not read is told
+        try:
+            _ = self.config  # first of all: every file that does not read is told
+        except SettingsError as problem:
+            self.trust("load").audit_refusal(Path(target).name, problem)
+            raise
         self._require_leading()
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
         if allow_downgrade:
-            data = chosen.path.read_bytes()
             trust = self.trust("load --allow-downgrade")
+            data = trust.read(chosen.path)
             valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
         return self._load(chosen, settle=settle)
 
@@ -106,7 +112,7 @@ class Loads(Files, Running):
         """What the Director is to be asked, when the file and its TLI were found to be good."""
         from director import loading
 
-        data = chosen.path.read_bytes()
+        data = self.trust("load").read(chosen.path)
         verdict = self.require_valid(chosen.path, data)
         if self.config.system_base == "multiprocUDPBase" and len(data) > UDP_LIMIT:
             raise DirectorError(
@@ -132,9 +138,7 @@ class Loads(Files, Running):
 
     def _loaded(self, wanted: _Wanted, answer: dict[str, Any], warnings: list[str]) -> Loaded:
         if not answer["Success"]:
-            code = str(answer.get("Code", "load-failed"))
-            family = LoadFailed if code in NOT_STARTED else NotValidated
-            raise family(str(answer.get("Message", "the load failed")), code=code)
+            raise refused(answer)
         self.say(str(answer["Message"]))
         return Loaded(
             wanted.chosen.group,
@@ -250,7 +254,7 @@ class Loads(Files, Running):
                 continue
             try:
                 newest = loading.newest(self.store, group, pins)
-                digest = source_hash(newest.path.read_bytes())
+                digest = source_hash_of(newest.path)
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
             except OSError as problem:
@@ -306,7 +310,8 @@ class Loads(Files, Running):
         """Make the version active that was so before the present one, and pin the group to it.
 
         Raises:
-            DirectorError: code ``nothing-to-undo``.
+            DirectorError: code ``nothing-to-undo``. NotValidated: it is not trusted any more; nothing changed.
+            NotValidated: it is not trusted any more; nothing changed. LoadFailed: it did not become active.
             NotFound: there is no such group, or the file of that version is not there any more.
         """
         self.leave_to_leader()
@@ -315,7 +320,7 @@ class Loads(Files, Running):
             return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
         if answer.get("Code") != "not-loaded":
             self.require_group(group)
-            raise DirectorError(str(answer.get("Message")), code=str(answer.get("Code")))
+            raise refused(answer)
         chosen = self.store.find(str(answer["File"]))
         loaded = self._load(chosen, undo=True)
         self._pin(group, chosen.version)
@@ -328,7 +333,7 @@ class Loads(Files, Running):
             version: as ``director avail`` or ``director list`` shows it.
 
         Raises:
-            NotFound: there is no such group or version.
+            NotFound: there is no such group or version. NotValidated: it would not be loaded now.
         """
         self.leave_to_leader()
         self.require_group(group)
@@ -349,7 +354,10 @@ class Loads(Files, Running):
 
     def _pin(self, group: str, version: str | None) -> Pin:
         request = {"DirectorOp": "Pin", "Group": group, "Version": version}
-        self._require(self.ask(request, "Pinned"))
+        answer = self.ask(request, "Pinned", PIN_LIMIT)
+        if not answer["Success"] and answer.get("Code") != "not-found":
+            raise refused(answer)
+        self._require(answer)
         return self.pins()[group]
 
     def unpin(self, group: str) -> None:
@@ -359,20 +367,21 @@ class Loads(Files, Running):
         self._require(self.ask({"DirectorOp": "Unpin", "Group": group}, "Unpinned"))
 
     def unload(self, digest: str) -> None:
-        """Unload the source with this hash; its actors have ended when this returns.
-
-        An older version that is active again thereby is audited: it was accepted before.
-        """
-        before = {told["ActiveHash"] for told in self.loaded().values()}
+        """Unload the source with this hash; its actors have ended when this returns."""
         answer = self.ask(
             {"DirectorOp": "UnloadSource", "SourceHash": digest}, "SourceUnloaded", 60.0
         )
         self._require(answer, "`director list` shows what is loaded.")
-        for told in self.loaded().values():
-            if told["ActiveHash"] and told["ActiveHash"] not in before:
-                note = f"after {digest} was unloaded"
-                self.trust("unload").audit_loaded(told["ActiveHash"], "valid", "active-again", note)
 
 
 def _same(chosen: Available) -> Available:
     return chosen
+
+
+def refused(answer: dict[str, Any]) -> DirectorError:
+    """What the Director answered instead of doing it: the authority's refusal, or a version that did not start."""
+    code = str(answer.get("Code", "load-failed"))
+    family = (
+        LoadFailed if code in NOT_STARTED else SettingsError if code == "settings" else NotValidated
+    )
+    return family(str(answer.get("Message", "the load failed")), code=code)

@@ -21,6 +21,7 @@ from director.doctor import places, ports
 from director.doctor.finding import Finding
 from director.doctor.units import units
 from director.errors import DirectorError, SettingsError
+from director.files import read_text
 from director.history import Pins
 from director.loading import pinned_file
 from director.settings.config import read_trust, survey_config
@@ -170,7 +171,7 @@ def _settings(patient: Patient) -> Iterator[Finding]:
 def _tlis(patient: Patient) -> Iterator[Finding]:
     for path in sorted(patient.store.directory.glob("*.tli")):
         try:
-            parse_tli(path.read_text(encoding="utf-8"), name=str(path), environ=patient.environ)
+            parse_tli(read_text(path), name=str(path), environ=patient.environ)
         except SettingsError as problem:
             yield Finding("error", "tli", problem.message, problem.hint or "Mend the file.")
         except (OSError, UnicodeDecodeError) as problem:

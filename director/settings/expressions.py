@@ -2,7 +2,8 @@
 
 What it knows: literals, operators (``%`` formatting, ``A if B else C``), ``os.environ[…]``, ``os.environ.get(…)``,
 ``os.getenv(…)`` and plain values of ``os`` and ``sys``. Anything else is an error with line and column, and
-nothing runs. The text is parsed to a syntax tree and that tree is walked; Python's own ``eval`` is never called.
+nothing runs. The text is parsed to a syntax tree, the whole of which is checked (`director.settings.grammar`) before it
+is walked; Python's own ``eval`` is never called.
 Sizes of results are bounded, so that no short text can eat the host's memory.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import operator
-import os
 import re
 import reprlib
 import sys
@@ -20,28 +20,14 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from director.errors import SettingsError
+from director.settings.grammar import BINARY, MODULES, check, dotted, plain, wrong
 
 _LONGEST_TEXT = 1 << 20
-_DEEPEST = 60
 _MOST_ITEMS = 1_000_000
 _MOST_BITS = 8192
 #: What all operations of one text may make together, in parts (characters, items, a third of a bit).
 _MOST_IN_ALL = 4_000_000
 
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.BitOr: operator.or_,
-    ast.BitAnd: operator.and_,
-    ast.BitXor: operator.xor,
-    ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift,
-}
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
@@ -60,7 +46,6 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
-_MODULES = {"os": os, "sys": sys}
 #: Characters that a width or precision of up to four digits can make of one field.
 _WIDEST = 9_999
 _WIDE_FORMAT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
@@ -143,8 +128,9 @@ def evaluate(
         SettingsError: with line and column; nothing ran.
     """
     tree = parse(text, name=name)
+    check(tree, name=name, names=names or {})
     walker = _Walker(name, environ, dict(names or {}))
-    return Evaluated(walker.value(tree.body, 0), walker.variables, tree)
+    return Evaluated(walker.value(tree.body), walker.variables, tree)
 
 
 class _Walker:
@@ -155,53 +141,44 @@ class _Walker:
         self.variables: dict[str, str | None] = {}
         self.spent = 0
 
-    def value(self, node: ast.expr, depth: int) -> Any:
-        if depth > _DEEPEST:
-            self.wrong(node, "it is nested too deep")
-        handler = getattr(self, "see_" + type(node).__name__, None)
-        if handler is None:
-            self.wrong(node, f"{_KINDS.get(type(node), 'this')} cannot stand here")
-        return handler(node, depth + 1)
+    def value(self, node: ast.expr) -> Any:
+        # `check` has seen all of the tree: nothing else than these stands in it.
+        return getattr(self, "see_" + type(node).__name__)(node)
 
-    def see_Constant(self, node: ast.Constant, depth: int) -> Any:
-        if node.value is ...:
-            self.wrong(node, "... is not a value")
+    def see_Constant(self, node: ast.Constant) -> Any:
         return node.value
 
-    def see_Tuple(self, node: ast.Tuple, depth: int) -> Any:
-        return tuple(self.items(node.elts, depth))
+    def see_Tuple(self, node: ast.Tuple) -> Any:
+        return tuple(self.items(node.elts))
 
-    def see_List(self, node: ast.List, depth: int) -> Any:
-        return self.items(node.elts, depth)
+    def see_List(self, node: ast.List) -> Any:
+        return self.items(node.elts)
 
-    def see_Set(self, node: ast.Set, depth: int) -> Any:
-        return self.attempt(node, set, self.items(node.elts, depth))
+    def see_Set(self, node: ast.Set) -> Any:
+        return self.attempt(node, set, self.items(node.elts))
 
-    def items(self, nodes: Sequence[ast.expr], depth: int) -> list[Any]:
-        return [self.value(node, depth) for node in nodes]
+    def items(self, nodes: Sequence[ast.expr]) -> list[Any]:
+        return [self.value(node) for node in nodes]
 
-    def see_Dict(self, node: ast.Dict, depth: int) -> Any:
+    def see_Dict(self, node: ast.Dict) -> Any:
         told: dict[Any, Any] = {}
         for key_node, value_node in zip(node.keys, node.values, strict=True):
-            if key_node is None:
-                self.wrong(value_node, "`**` cannot stand here")
-            key = self.value(key_node, depth)
+            assert key_node is not None  # noqa: S101 - `check` refuses `**`
+            key = self.value(key_node)
             try:
                 if key in told:
                     self.wrong(key_node, f"the key {_brief(key)} is there twice")
-                told[key] = self.value(value_node, depth)
+                told[key] = self.value(value_node)
             except TypeError:
                 self.wrong(key_node, f"{_brief(key)} cannot be a key")
         return told
 
-    def see_UnaryOp(self, node: ast.UnaryOp, depth: int) -> Any:
-        return self.attempt(node, _UNARY[type(node.op)], self.value(node.operand, depth))
+    def see_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        return self.attempt(node, _UNARY[type(node.op)], self.value(node.operand))
 
-    def see_BinOp(self, node: ast.BinOp, depth: int) -> Any:
-        function = _BINARY.get(type(node.op))
-        if function is None:
-            self.wrong(node, "this operator cannot stand here")
-        left, right = self.value(node.left, depth), self.value(node.right, depth)
+    def see_BinOp(self, node: ast.BinOp) -> Any:
+        function = BINARY[type(node.op)]
+        left, right = self.value(node.left), self.value(node.right)
         if _too_big(type(node.op), left, right):
             self.wrong(node, "its result would be too large")
         made = self.attempt(node, function, left, right)
@@ -211,49 +188,42 @@ class _Walker:
             self.wrong(node, "all results together would be too large")
         return made
 
-    def see_BoolOp(self, node: ast.BoolOp, depth: int) -> Any:
+    def see_BoolOp(self, node: ast.BoolOp) -> Any:
         found = None
         for part in node.values:
-            found = self.value(part, depth)
+            found = self.value(part)
             if bool(found) is isinstance(node.op, ast.Or):
                 break
         return found
 
-    def see_Compare(self, node: ast.Compare, depth: int) -> Any:
-        left = self.value(node.left, depth)
+    def see_Compare(self, node: ast.Compare) -> Any:
+        left = self.value(node.left)
         result: Any = True
         for op, right_node in zip(node.ops, node.comparators, strict=True):
-            right = self.value(right_node, depth)
+            right = self.value(right_node)
             result = self.attempt(node, _COMPARE[type(op)], left, right)
             if not result:
                 break
             left = right
         return result
 
-    def see_IfExp(self, node: ast.IfExp, depth: int) -> Any:
-        return self.value(node.body if self.value(node.test, depth) else node.orelse, depth)
+    def see_IfExp(self, node: ast.IfExp) -> Any:
+        return self.value(node.body if self.value(node.test) else node.orelse)
 
-    def see_Name(self, node: ast.Name, depth: int) -> Any:
-        if node.id in self.names:
-            return self.names[node.id]
-        return self.wrong(node, f"the name {node.id} is not known")
+    def see_Name(self, node: ast.Name) -> Any:
+        return self.names[node.id]
 
-    def see_Attribute(self, node: ast.Attribute, depth: int) -> Any:
-        told = _dotted(node)
-        base = node.value
-        if isinstance(base, ast.Name) and base.id in _MODULES and base.id not in self.names:
-            found = getattr(_MODULES[base.id], node.attr, None)
-            if not node.attr.startswith("_") and hasattr(_MODULES[base.id], node.attr):
-                plain, found = _plain(found)
-                if plain:
-                    return found
-        if _dotted(base) == "sys.version_info" and node.attr in sys.version_info.__match_args__:
+    def see_Attribute(self, node: ast.Attribute) -> Any:
+        if dotted(node.value) == "sys.version_info":
             return getattr(sys.version_info, node.attr)
-        return self.wrong(node, f"{told} is not a plain value of os or sys")
+        module = MODULES[dotted(node.value)]
+        if not hasattr(module, node.attr):
+            self.wrong(node, f"{dotted(node)} is not there on this platform")
+        return plain(getattr(module, node.attr))[1]
 
-    def see_Subscript(self, node: ast.Subscript, depth: int) -> Any:
-        if _dotted(node.value) == "os.environ":
-            variable = self.text(node.slice, depth)
+    def see_Subscript(self, node: ast.Subscript) -> Any:
+        if dotted(node.value) == "os.environ":
+            variable = self.text(node.slice)
             self.variables[variable] = self.environ.get(variable)
             if variable not in self.environ:
                 self.wrong(
@@ -262,27 +232,22 @@ class _Walker:
                     f"Set it, or write os.getenv({variable!r}, 'a default').",
                 )
             return self.environ[variable]
-        container = self.value(node.value, depth)
+        container = self.value(node.value)
         if isinstance(node.slice, ast.Slice):
             parts = (node.slice.lower, node.slice.upper, node.slice.step)
-            index: Any = slice(*(None if p is None else self.value(p, depth) for p in parts))
+            index: Any = slice(*(None if p is None else self.value(p) for p in parts))
         else:
-            index = self.value(node.slice, depth)
+            index = self.value(node.slice)
         return self.attempt(node, operator.getitem, container, index)
 
-    def see_Call(self, node: ast.Call, depth: int) -> Any:
-        called = _dotted(node.func)
-        if called not in {"os.getenv", "os.environ.get"} or node.keywords:
-            self.wrong(node, f"{called}(…) cannot be called here")
-        if not 1 <= len(node.args) <= 2:
-            self.wrong(node, "os.getenv takes a name, and a default")
-        variable = self.text(node.args[0], depth)
-        default = self.value(node.args[1], depth) if len(node.args) == 2 else None
+    def see_Call(self, node: ast.Call) -> Any:
+        variable = self.text(node.args[0])
+        default = self.value(node.args[1]) if len(node.args) == 2 else None
         self.variables[variable] = self.environ.get(variable)
         return self.environ.get(variable, default)
 
-    def text(self, node: ast.expr, depth: int) -> str:
-        found = self.value(node, depth)
+    def text(self, node: ast.expr) -> str:
+        found = self.value(node)
         if not isinstance(found, str):
             self.wrong(node, "the name of an environment variable is text")
         return str(found)
@@ -296,52 +261,7 @@ class _Walker:
             return self.wrong(node, f"{type(problem).__name__}: {problem}")
 
     def wrong(self, node: ast.expr, what: str, hint: str = "") -> NoReturn:
-        raise SettingsError(
-            what,
-            path=self.name,
-            line=node.lineno,
-            column=node.col_offset + 1,
-            hint=hint
-            or "Only literals, operators, os.environ, os.getenv and plain values of os and sys can.",
-        )
-
-
-_KINDS: dict[type[ast.expr], str] = {
-    ast.Lambda: "a lambda",
-    ast.ListComp: "a comprehension",
-    ast.SetComp: "a comprehension",
-    ast.DictComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension",
-    ast.JoinedStr: "an f-string",
-    ast.NamedExpr: "`:=`",
-    ast.Starred: "`*`",
-    ast.Await: "await",
-    ast.Yield: "yield",
-}
-
-
-def _plain(value: Any) -> tuple[bool, Any]:
-    """Whether a value of a module is plain data, and a copy of it that is."""
-    if value is None or type(value) in {str, bytes, int, float, bool}:
-        return True, value
-    if isinstance(value, (tuple, list)):
-        found = [_plain(item) for item in value]
-        copy = [item for _, item in found]
-        kind = list if isinstance(value, list) else tuple
-        return all(plain for plain, _ in found), kind(copy)
-    return False, None
-
-
-def _dotted(node: ast.expr) -> str:
-    """``a.b.c`` where the node is such a name, else "this"; without recursion, however long it is."""
-    parts = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return "this"
-    told = ".".join([node.id, *reversed(parts)])
-    return told if len(told) <= 100 else told[:100] + "…"
+        wrong(self.name, node, what, hint)
 
 
 def _brief(value: Any) -> str:

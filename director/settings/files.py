@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from director.errors import SettingsError
+from director.files import read_text
 
 _Value = TypeVar("_Value")
 
@@ -185,7 +186,7 @@ class SettingFiles:
 
     def _read(self, name: str) -> str | None:
         try:
-            text = self.path(name).read_text(encoding="utf-8-sig")
+            text = read_text(self.path(name))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except UnicodeDecodeError:

@@ -13,23 +13,25 @@ from datetime import UTC, datetime, timedelta
 
 from director.errors import NotValidated
 from director.tls.keys import PublicKey
-from director.tls.manifest import Manifest
+from director.tls.version import date_of
 
 
 @dataclass(frozen=True)
 class Source:
     """What is known of a file whose signature and structure are right.
 
-    ``group`` and ``version`` are the manifest's; without one those of the file's name ("" and None where it tells
-    none), which nobody signed. ``now`` is UTC.
+    ``group`` and ``version`` are the manifest's; without one (``manifested`` is False) those of the file's name ("" and
+    None where it tells none), which nobody signed. ``created`` and ``expires`` are RFC 3339. ``now`` is UTC.
     """
 
     sha256: str
     key: PublicKey
     group: str
     version: str | None
-    manifest: Manifest | None
+    manifested: bool
     now: datetime
+    created: str | None = None
+    expires: str | None = None
 
 
 class Rule:
@@ -95,7 +97,7 @@ class ManifestRequired(Rule):
 
     def source(self, source: Source) -> None:
         """Code ``unmanifested``."""
-        if source.manifest is None:
+        if not source.manifested:
             raise NotValidated(
                 "It has no manifest, and this host requires one.",
                 hint="Build it with the hatch plugin.",
@@ -117,21 +119,21 @@ class InTime(Rule):
 
     def source(self, source: Source) -> None:
         """Codes ``expired``, ``from-future`` and ``manifest``."""
-        if source.manifest is None:
-            return
-        expires = _moment(source.manifest.expires, "expires")
+        expires = _moment(source.expires, "expires")
         if expires is not None and source.now >= expires:
             raise NotValidated(
-                f"It expired on {source.manifest.expires}.",
+                f"It expired on {source.expires}.",
                 hint="Get a newer version, or set the clock of this host right.",
                 code="expired",
             )
-        created = _moment(source.manifest.created, "created")
-        if created is None or source.sha256 in self.known:
+        created = _moment(source.created, "created")
+        if source.sha256 in self.known:
             return
-        if created > source.now + self.slack:
+        dated = date_of(source.version or "")
+        latest = max((one for one in (created, dated) if one is not None), default=source.now)
+        if latest > source.now + self.slack:
             raise NotValidated(
-                f"It was made on {source.manifest.created}, which is still to come.",
+                f"It was made on {latest:%Y-%m-%dT%H:%MZ}, which is still to come.",
                 hint="Set the clock of this host, or of the one that built it, right.",
                 code="from-future",
             )

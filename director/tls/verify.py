@@ -153,7 +153,8 @@ def verify_into(
             _check_external(manifest, policy)
         _check_names(archive)
         group, version = _identity(manifest, file_name)
-        source = Source(digest, key, group, version, manifest, now)
+        times = (manifest.created, manifest.expires) if manifest else (None, None)
+        source = Source(digest, key, group, version, manifest is not None, now, *times)
         for rule in policy.rules:
             rule.source(source)
         members = _checked(archive, manifest)
@@ -167,6 +168,18 @@ def verify_into(
         )
     code = "valid" if manifest is not None else "valid-unmanifested"
     return Verdict(True, code, f"signed by {key.name}", digest, key, manifest, archive, 0, source)
+
+
+def verify_again(source: Source, rules: Sequence[Rule]) -> None:
+    """Decide about a file once more whose signature and structure were found right: what a host may change its mind on.
+
+    Raises:
+        NotValidated: with the reason.
+    """
+    for rule in rules:
+        rule.signer(source.key, source.sha256)
+    for rule in rules:
+        rule.source(source)
 
 
 def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:

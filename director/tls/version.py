@@ -7,6 +7,7 @@ sorts just after that release and its post-releases, then by its text and number
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -16,7 +17,9 @@ from director.errors import DirectorError
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*", re.ASCII)
 _RELEASE = re.compile(r"[vV]?(\d+(?:\.\d+)*)", re.ASCII)
 _FIELD = re.compile(r"\d+|[^\d.]+", re.ASCII)
-_DATE = re.compile(r"20\d{10}", re.ASCII)
+_DATE = re.compile(r"\d{12}", re.ASCII)
+#: From here on a release's first number is no count of releases: a date that was mistyped, or has seconds.
+_TOO_MANY = 10**11
 _LONGEST = 100
 _NO_VERSION = Version("0")
 
@@ -30,9 +33,25 @@ def is_pep440(version: str) -> bool:
     return True
 
 
-def is_date(version: str) -> bool:
-    """Whether it is a development build's version: UTC YYYYMMDDHHMM (guide 2.3.4, ``version:date``)."""
-    return _DATE.fullmatch(version) is not None
+def date_of(version: str) -> datetime | None:
+    """The time of a development build's version, None for any other.
+
+    Such a version is twelve digits that are a time of this millennium, UTC YYYYMMDDHHMM (guide 2.3.4,
+    ``version:date``).
+    """
+    if not _DATE.fullmatch(version) or version < "2000":
+        return None
+    try:
+        return datetime.strptime(version, "%Y%m%d%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def is_outsized(version: str) -> bool:
+    """Whether its first number has twelve digits or more, and it is no date: no release could ever follow it."""
+    number = _RELEASE.match(version.partition("!")[2] or version)
+    first = number[1].partition(".")[0] if number else ""
+    return len(first.lstrip("0")) >= len(str(_TOO_MANY)) and date_of(version) is None
 
 
 def check_version(version: str) -> None:

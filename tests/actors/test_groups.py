@@ -46,6 +46,10 @@ class Host:
         #: Who was asked for a sign of life, and who its Ready question.
         self.asked: set[int] = set()
         self.questioned: set[int] = set()
+        #: Questions to the Source Authority, which are answered at once where it is prompt; sources it trusts no more.
+        self.open: list[m.AskTrust] = []
+        self.prompt = True
+        self.distrusted: set[str] = set()
         self.serial = 0
 
     def do(self, actions: list[m.Action]) -> None:
@@ -68,8 +72,27 @@ class Host:
                     self.asked.add(actor)
                 case m.End(actor):
                     assert actor in self.alive, "only living actors are ended"
+                case m.AskTrust(sources=sources):
+                    known = self.groups.versions
+                    assert all(known[one].state is m.State.RETIRED for one in sources)
+                    self.open.append(action)
                 case m.Record(event="failed", source_hash=digest):
                     assert self.active != digest, "what failed is not active"
+        if self.prompt:
+            self.answer()
+
+    def answer(self) -> None:
+        """The authority says its word about everything that it was asked."""
+        while self.open:
+            question = self.open.pop(0)
+            refused: dict[str, tuple[str, str]] = {}
+            for one in question.sources:
+                if one not in self.distrusted:
+                    self.do(self.groups.trust_told(question.number, m.Word(one, refused), self.now))
+                    break
+                refused[one] = ("revoked-key", "its key is revoked")
+            else:
+                self.do(self.groups.trust_told(question.number, m.Word("", refused), self.now))
 
     def load(
         self,
@@ -655,8 +678,104 @@ def test_a_successor_goes_on_to_end_what_was_ending() -> None:
     assert m.UnloadSource("1") in host.log and not host.groups.versions
 
 
+def test_what_is_not_trusted_any_more_is_passed_over_when_the_active_version_is_unloaded() -> None:
+    host = Host()
+    for digest in ("1", "2", "3"):
+        host.up(digest, spec("a"))
+    host.distrusted = {"2"}
+    host.do(host.groups.unload("u", "3", 0))
+    host.ready()
+    assert host.active == "1" and host.finished["u"].success
+    assert host.groups.failures["app"].code == "revoked-key", "and status shows it"
+    assert host.groups.versions["2"].state is m.State.RETIRED
+    host.distrusted = {"1", "2"}
+    host.do(host.groups.unload("v", "1", 0))
+    host.ready()
+    assert host.active is None and host.finished["v"].success, (
+        "nobody is better than an untrusted one"
+    )
+
+
+def test_nothing_ends_before_the_authority_has_said_who_takes_over() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.prompt = False
+    host.do(host.groups.unload("u", "2", 0))
+    assert host.active == "2" and len(host.alive) == 2 and "u" not in host.finished
+    host.answer()
+    host.ready()
+    assert host.active == "1" and host.finished["u"].success
+
+
+def test_an_authority_that_says_nothing_brings_nothing_back() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.prompt = False
+    request = host.load("1", spec("a"))
+    host.fire("word")
+    assert host.finished[request].code == "no-authority" and host.active == "2"
+    host.do(host.groups.unload("u", "2", 0))
+    host.fire("word")
+    host.ready()
+    assert host.finished["u"].success and host.active is None
+    host.answer()
+    assert host.active is None, "its word comes too late"
+
+
+def test_a_source_that_somebody_else_unloaded_is_followed_by_one_that_is_trusted() -> None:
+    host = Host()
+    for digest in ("1", "2", "3"):
+        host.up(digest, spec("a"))
+    host.distrusted = {"2"}
+    host.do(host.groups.source_unloaded("3", 0))
+    host.ready()
+    assert host.active == "1"
+
+
+def test_a_loaded_version_that_is_not_trusted_any_more_does_not_come_back_and_others_do() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.distrusted, host.prompt = {"1"}, False
+    request, queued = host.load("1", spec("a")), host.load("3", spec("a"))
+    assert m.LoadSource("3") not in host.log, "one after the other"
+    host.answer()
+    told = host.finished[request]
+    assert (told.success, told.code) == (False, "revoked-key") and host.active == "2"
+    host.validated("3")
+    host.ready()
+    assert host.finished[queued].success and host.active == "3"
+
+
+def test_a_tentative_version_goes_back_past_one_that_is_not_trusted_or_stays() -> None:
+    host = Host()
+    for digest in ("1", "2", "3"):
+        host.up(digest, spec("a"), spec("b"))
+    host.distrusted = {"2"}
+    host.exit(max(host.alive), "boom")
+    host.ready()
+    assert host.active == "1" and m.UnloadSource("3") in host.log
+    host.distrusted = {"1", "2"}
+    request = host.load("4", spec("a"), spec("b"), settled=True)
+    host.validated("4")
+    host.ready()
+    host.prompt = False
+    for _ in range(2):
+        host.exit(max(host.alive), "boom")
+    host.fire("settled")
+    assert request not in host.finished, "it is not settled while that is open"
+    host.answer()
+    told = host.finished[request]
+    assert told.code == "unsettled" and "none that may take its place" in told.text
+    host.fire("restart")
+    host.ready()
+    assert host.active == "4" and all(a.id for a in host.groups.versions["4"].actors)
+
+
 TIMERS = ["ready", "validation", "drain", "restart", "holder", "leaving", "settled", "answer"]
-TIMERS += ["up", "end", "retire", "stop", "stopped", "release"]
+TIMERS += ["up", "end", "retire", "stop", "stopped", "release", "word"]
 
 
 class Machine(RuleBasedStateMachine):
@@ -728,6 +847,16 @@ class Machine(RuleBasedStateMachine):
         self.requests.append(
             self.host.load(digest, first, second, auto=auto, handover=handover, settled=settled)
         )
+
+    @rule(prompt=st.booleans(), distrusted=st.sets(st.sampled_from("1234"), max_size=2))
+    def the_authority(self, prompt: bool, distrusted: set[str]) -> None:
+        self.host.prompt, self.host.distrusted = prompt, distrusted
+        if prompt:
+            self.host.answer()
+
+    @rule()
+    def its_word(self) -> None:
+        self.host.answer()
 
     @rule(digest=st.sampled_from("1234"))
     def validated(self, digest: str) -> None:
@@ -803,7 +932,14 @@ class Machine(RuleBasedStateMachine):
         states = [v.state for v in self.host.groups.versions.values()]
         assert states.count(m.State.ACTIVE) <= 1
         assert (m.State.ACTIVE in states) == (self.host.active is not None)
-        assert m.State.ACTIVE in states or m.State.RETIRED not in states
+        if not self.host.open and not self.ever_distrusted:
+            assert m.State.ACTIVE in states or m.State.RETIRED not in states
+
+    @property
+    def ever_distrusted(self) -> bool:
+        words = ("key is revoked", "said nothing")
+        told = (a.text for a in self.host.log if isinstance(a, m.Record))
+        return any(word in text for text in told for word in words)
 
     @invariant()
     def one_version_at_a_time_is_being_loaded(self) -> None:
@@ -834,6 +970,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left alone for long enough, every request has its answer and every role its actor."""
         for _ in range(15):
+            self.host.answer()
             self.host.now += 100
             for digest in "1234":
                 self.host.validated(digest)

@@ -132,7 +132,15 @@ def test_install_places_what_is_valid_and_nothing_else(
     before = sorted(home.iterdir())
     assert run(home, "install", str(renamed)).exit_code == 7
     assert run(home, "install", str(tmp_path / "none-1.tls")).exit_code == 4
-    assert run(home, "install", str(tmp_path / "no_tls.zip")).exit_code == 1
+    for name in ("no_tls.zip", "foo.tli", "foo bar.tls"):
+        (tmp_path / name).write_bytes(b"x")
+        done = run(home, "install", str(tmp_path / name))
+        assert done.exit_code == 2 and name in done.stderr and not done.stdout
+    done = run(home, "install", str(tmp_path))
+    assert done.exit_code == 2 and f"{tmp_path}{os.sep}*.tls" in done.stderr
+    os.mkfifo(tmp_path / "pipe-1.0.tls")
+    done = run(home, "install", str(tmp_path / "pipe-1.0.tls"))
+    assert done.exit_code == 1 and "no regular file" in done.stderr
     assert sorted(home.iterdir()) == before
 
 

@@ -121,12 +121,84 @@ def test_what_it_knows(text: str, expected: Any) -> None:
         "('%s' * 1000) % (('x' * 10 ** 4,) * 1000)",
         "('%9999d' * 1000) % ((1,) * 1000)",
         "1" * 100_000,
+        "[1, 2][1:2, 3]",
+        "os.environ[1:2]",
+        "os.environ['HOME':]",
     ],
 )
 def test_anything_else_is_an_error_with_its_place(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         value(text)
     assert str(caught.value).startswith("x.cfg")
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "os.system('x')",
+        "unknown",
+        "().__class__",
+        "os.popen",
+        "[x for x in ()]",
+        "(lambda: 1)",
+        "f'{1}'",
+        "{**{}}",
+        "(1 @ 2)",
+        "...",
+        "os.getenv('A', default='b')",
+        "os.getenv()",
+        "'a'.upper()",
+        "-" * 70 + "1",
+    ],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        "True or {}",
+        "False and {}",
+        "1 if True else {}",
+        "{} if False else 1",
+        "1 > 2 > {}",
+        "[1, (0 and {})]",
+        "{{'a': True or {}}}",
+        "os.getenv('HOME', {})",
+        "[[1, 2][0 and {}:1]]",
+    ],
+)
+def test_what_may_not_stand_may_not_stand_where_evaluation_never_comes(
+    around: str, forbidden: str
+) -> None:
+    text = around.format(forbidden)
+    with pytest.raises(SettingsError) as caught:
+        value("(\n" + text + ")")
+    told = caught.value
+    assert told.line == 2 and text[told.column - 1 :], told
+    if "nested" not in told.message:
+        at = text.index(forbidden)
+        assert at <= told.column - 1 < at + len(forbidden), f"{told.column} in {text}"
+
+
+def test_nothing_is_evaluated_before_all_was_checked() -> None:
+    found: list[str] = []
+
+    class Environ(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            found.append(name)
+            return super().__getitem__(name)
+
+        def get(self, name: str, default: Any = None) -> Any:
+            found.append(name)
+            return super().get(name, default)
+
+    with pytest.raises(SettingsError):
+        evaluate("[os.environ['HOME'], os.system('x')]", name="x.cfg", environ=Environ(ENVIRON))
+    assert not found
+
+
+def test_what_only_another_platform_has_may_stand_where_evaluation_does_not_come() -> None:
+    assert value("os.O_NO_SUCH if os.name == 'nt' else 7") == 7
+    with pytest.raises(SettingsError, match="on this platform"):
+        value("os.O_NO_SUCH")
 
 
 def test_a_message_is_short_whatever_it_is_about() -> None:

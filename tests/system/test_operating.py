@@ -139,7 +139,7 @@ def test_undo_goes_back_and_pins_and_refresh_leaves_it_so(operated: Host) -> Non
     assert document(operated, "unpin", "app", name="pins")["pins"] == []
     assert document(operated, "refresh")["groups"][0]["changed"] is True
     events = [one["event"] for one in document(operated, "history")["events"]]
-    assert events[-4:] == ["pinned", "undone", "unpinned", "active"]
+    assert events[-4:] == ["undone", "pinned", "unpinned", "active"]
 
 
 def test_undo_loads_a_version_again_that_is_not_loaded_any_more(operated: Host) -> None:

@@ -247,7 +247,8 @@ def test_keys_of_all_kinds_serve_and_old_and_new_ones_overlap(
     standing.control.load("app-1.0.tls")
     assert version_that_answers(standing) == "1.0", "bytes accepted before go back without a flag"
     told = audit(standing)[-1]
-    assert told["note"] == "accepted before, older than the mark" and told["version"] == "1.0"
+    assert told["note"] == "it is still loaded, accepted before, older than the mark"
+    assert (told["asked"], told["version"], told["code"]) == ("load", "1.0", "active-again")
 
 
 def test_an_old_key_of_1024_bits_serves_where_the_operator_says_so_with_a_warning(
