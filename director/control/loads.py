@@ -246,8 +246,8 @@ class Loads(Files, Running):
                 )
             self._end_revoked_here()
             return []
-        groups = self.ask({"DirectorOp": "RetrieveAll"}, "AllAddresses")["Groups"]
-        revoked = self.revoked()
+        groups = self.loaded()
+        revoked = self.revoked(groups)
         pins = self.pins()
         for group, files in self.store.available().items():
             if not files or group in leave:
@@ -271,14 +271,19 @@ class Loads(Files, Running):
             results += self._load_all(wanted, told)
         results.sort(key=lambda one: one.group)
         # After the loads: a newer version that is good takes over without a gap.
-        ended = self._unload_revoked()
+        ended = self._unload_revoked(self.loaded() if wanted else groups)
         for one in ended:
             told(one)
         return results + ended
 
-    def revoked(self) -> dict[str, str]:
-        """Loaded sources that are revoked by now: source hash → the reason."""
-        loaded = [one for told in self.loaded().values() for one in told["Loaded"]]
+    def revoked(self, groups: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Loaded sources that are revoked by now: source hash → the reason.
+
+        Args:
+            groups: what `loaded` told a moment ago; default: it is asked now.
+        """
+        groups = self.loaded() if groups is None else groups
+        loaded = [one for told in groups.values() for one in told["Loaded"]]
         return self.trust("refresh").revoked(loaded)
 
     def _end_revoked_here(self) -> None:
@@ -293,11 +298,11 @@ class Loads(Files, Running):
             text = f"{files.get(digest, '')} {digest} was ended on this host, since it is revoked: {reason}."
             self.warn(text.lstrip())
 
-    def _unload_revoked(self) -> list[Refreshed]:
+    def _unload_revoked(self, groups: Mapping[str, Any]) -> list[Refreshed]:
         results = []
-        groups = {one: name for name, told in self.loaded().items() for one in told["Loaded"]}
-        for digest, reason in self.revoked().items():
-            group = groups[digest]
+        names = {one: name for name, told in groups.items() for one in told["Loaded"]}
+        for digest, reason in self.revoked(groups).items():
+            group = names[digest]
             try:
                 self.unload(digest)
                 self.trust("refresh").audit_loaded(digest, "unloaded", "revoked", reason)
