@@ -27,8 +27,9 @@ class Notifier:
             self.watchdog_limit = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
 
     def ready(self, status: str) -> None:
-        """The service is up, or up again after a reload."""
-        self._send("READY=1", f"STATUS={_line(status)}")
+        """The service is up, or up again after a reload; the watchdog has its own limit again."""
+        limit = [f"WATCHDOG_USEC={int(self.watchdog_limit * 1e6)}"] if self.watchdog_limit else []
+        self._send("READY=1", f"STATUS={_line(status)}", *limit)
 
     def status(self, status: str) -> None:
         """A sentence for ``systemctl status``."""
@@ -47,8 +48,11 @@ class Notifier:
         self._send("STOPPING=1", f"STATUS={_line(status)}")
 
     def more_time(self, seconds: float) -> None:
-        """What goes on now may take this long without being late."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        """What goes on now, until it is ready, may take this long: without being late, and unwatched."""
+        lines = [f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"]
+        if self.watchdog_limit:
+            lines.append(f"WATCHDOG_USEC={int(max(seconds, self.watchdog_limit) * 1e6)}")
+        self._send(*lines)
 
     def _send(self, *lines: str) -> None:
         if not self.address:
