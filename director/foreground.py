@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from director.control import DirectorControl
 from director.duty import Duty
@@ -26,7 +27,7 @@ from director.errors import DirectorError, SettingsError
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
 from director.logpipe import LogPipe
 from director.notify import Notifier
-from director.reload import Reloads
+from director.reload import Reloads, read
 from director.service import SERVICE_VARIABLE
 from director.startup import ANSWER, Loads, Tell
 from director.system import MEANT_END, START_LIMIT, STOP_LIMIT
@@ -38,6 +39,9 @@ SILENCE = 45.0
 #: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
 _WORD = 2.0
 _INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
+
+
+_Result = TypeVar("_Result")
 
 
 class _Interrupted(BaseException):
@@ -111,7 +115,8 @@ class Foreground:
         self.notify = notify
         self.loads = Loads(control, tell, notify)
         self.duty = Duty(control.state)
-        self.reloads = Reloads()
+        #: The runtime directory, and so the count, outlasts a restart.
+        self.reloads = Reloads(begun=read(control.environ).begun)
         self.admin = self.director = 0
         #: Whether the system is ours to end; one that somebody else started is only watched.
         self.own = False
@@ -190,7 +195,7 @@ class Foreground:
             if now < next_question:
                 continue
             try:
-                self.loads.active()
+                self._interruptibly(self.loads.active)
                 last_answer = time.monotonic()
                 self.notify.watchdog()
             except DirectorError as problem:
@@ -241,7 +246,7 @@ class Foreground:
         if self.told & {signal.SIGTERM, signal.SIGINT}:
             raise _Interrupted
 
-    def _interruptibly(self, work: Callable[[], str]) -> str:
+    def _interruptibly(self, work: Callable[[], _Result]) -> _Result:
         """Long work that SIGTERM breaks off: it may take minutes, a stop may not."""
         self._unless_told()
         self.interruptible = True

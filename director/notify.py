@@ -10,6 +10,9 @@ import socket
 import time
 from collections.abc import Mapping
 
+#: Seconds that the manager may take to make room for a message.
+_SEND_LIMIT = 5.0
+
 
 class Notifier:
     """Tells systemd, or nobody.
@@ -60,8 +63,11 @@ class Notifier:
         # A leading "@" stands for the abstract namespace's zero byte.
         address = "\0" + self.address[1:] if self.address[0] == "@" else self.address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(_SEND_LIMIT)
             try:
                 sender.sendto("\n".join(lines).encode(), address)
+            except TimeoutError:
+                return  # a manager that is busy; a stop must not wait for it
             except OSError:
                 self.address = ""  # a manager that went away hears nothing more
 
