@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from director.errors import DirectorError
-from director.files import make_private, owner_for
+from director.files import make_private, open_private
 
 #: The lock file in the state directory.
 NAME = "foreground.lock"
@@ -32,7 +32,7 @@ class Duty:
         """Take it, unless another process has it."""
         make_private(self.path.parent)
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = open_private(self.path, os.O_RDWR)
         except OSError as problem:
             raise DirectorError(
                 f"{self.path} cannot be written: {problem.strerror}.",
@@ -40,9 +40,6 @@ class Duty:
                 code="state",
             ) from None
         try:
-            owner = owner_for(self.path.parent)
-            if owner is not None:
-                os.fchown(handle, *owner)
             _lock(handle)
         except BlockingIOError:
             os.close(handle)
