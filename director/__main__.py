@@ -1,6 +1,24 @@
-"""``python -m director`` is the same as ``director``."""
+"""``python -m director`` is the same as ``director``, and both begin here.
 
-from director.cli import main
+What lives here: what has to come before the imports of the command line.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    if sys.argv[1:3] == ["start", "wait"] and hasattr(signal, "pthread_sigmask"):
+        # A stop that comes while we import waits until `director.foreground` takes it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+    from director.cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from director.files import locked, make_private, open_to_append, owner_for
+from director.files import locked, make_private, open_private
 
 #: Seconds to wait for another process that writes.
 LOCK_LIMIT = 10.0
@@ -72,11 +72,7 @@ class Audit:
                 os.close(handle)
 
     def _open(self) -> int:
-        handle = open_to_append(self.path, 0o600)
-        owner = owner_for(self.state)
-        if owner is not None:
-            os.fchown(handle, *owner)
-        return handle
+        return open_private(self.path, os.O_RDWR | os.O_APPEND)
 
     def _rotate(self) -> None:
         for number in range(self.kept, 0, -1):

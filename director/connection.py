@@ -200,9 +200,10 @@ class Connection:
         raise self._no_answer(str(request.get("DirectorOp")), limit)
 
     def _tell(self, request: dict[str, Any]) -> str:
-        """Send a request; returns what its answers are known by."""
+        """Have a request sent while answers are waited for; returns what its answers are known by."""
         request_id = uuid.uuid4().hex
-        self.system.tell(self._director, {**request, "RequestId": request_id})
+        # `tell` would wait for up to a minute until a Director that hangs has taken it (systemBase.tell).
+        self.system.ask(self._director, {**request, "RequestId": request_id}, timedelta(0))
         return request_id
 
     def _hear(self, seconds: float, *, look: bool = True) -> dict[str, Any] | None:

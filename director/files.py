@@ -80,8 +80,11 @@ def write_atomically(
             stream.flush()
             if owner is not None:
                 os.fchown(stream.fileno(), *owner)
+            if hasattr(os, "fchmod"):
+                os.fchmod(stream.fileno(), mode)  # not by its name, which may be another's by now
             os.fsync(stream.fileno())
-        Path(name).chmod(mode)
+        if not hasattr(os, "fchmod"):
+            Path(name).chmod(mode)
         Path(name).replace(target)
         sync_directory(target.parent)
     except BaseException as problem:
@@ -152,6 +155,52 @@ def owner_for(directory: Path) -> tuple[int, int] | None:
     return None if told.st_uid == 0 else (told.st_uid, told.st_gid)
 
 
+def open_private(path: Path, flags: int) -> int:
+    """Open a file of a private directory, made where it is missing; the file is the directory's owner's.
+
+    That owner may be a service's user and this process root: a link that the service laid there would have root write
+    to another file, or give it away.
+
+    Args:
+        path: the file.
+        flags: of open(2); what makes it, and keeps it from children, is added.
+
+    Returns:
+        the descriptor.
+
+    Raises:
+        DirectorError: code ``state``: something else than a plain file of its own is there. OSError: as open(2).
+    """
+    more = os.O_CREAT
+    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
+        more |= getattr(os, name, 0)
+    owner = owner_for(path.parent)
+    try:
+        handle = os.open(path, flags | more, 0o600)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            raise _not_plain(path) from None
+        raise
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise _not_plain(path)
+        if owner is not None:
+            os.fchown(handle, *owner)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _not_plain(path: Path) -> DirectorError:
+    return DirectorError(
+        f"{path} is a link, or no plain file; it was left as it is.",
+        hint="Nothing of this package makes one there: find out who did, then remove it.",
+        code="state",
+    )
+
+
 @contextlib.contextmanager
 def locked(path: Path, limit: float) -> Iterator[None]:
     """Hold a lock file; the kernel gives it up when its holder ends, however it ends.
@@ -163,11 +212,8 @@ def locked(path: Path, limit: float) -> Iterator[None]:
     Raises:
         DirectorError: code ``locked``: another process held it all that time.
     """
-    owner = owner_for(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_private(path, os.O_RDWR)
     try:
-        if owner is not None:
-            os.fchown(handle, *owner)
         _lock(handle, path, limit)
         yield
     finally:

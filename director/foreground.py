@@ -19,15 +19,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from director.control import DirectorControl
+from director.duty import Duty
 from director.errors import DirectorError, SettingsError
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
 from director.logpipe import LogPipe
 from director.notify import Notifier
+from director.reload import Reloads, read
 from director.service import SERVICE_VARIABLE
 from director.startup import ANSWER, Loads, Tell
-from director.system import MEANT_END, STOP_LIMIT
+from director.system import MEANT_END, START_LIMIT, STOP_LIMIT
 
 #: Seconds between looks at the two processes, and between questions to the Director.
 LOOK, ASK = 0.5, 5.0
@@ -36,6 +39,9 @@ SILENCE = 45.0
 #: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
 _WORD = 2.0
 _INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
+
+
+_Result = TypeVar("_Result")
 
 
 class _Interrupted(BaseException):
@@ -108,9 +114,12 @@ class Foreground:
         self.tell = tell
         self.notify = notify
         self.loads = Loads(control, tell, notify)
+        self.duty = Duty(control.state)
+        #: The runtime directory, and so the count, outlasts a restart.
+        self.reloads = Reloads(begun=read(control.environ).begun)
         self.admin = self.director = 0
         #: Whether the system is ours to end; one that somebody else started is only watched.
-        self.own = True
+        self.own = False
         self.told: set[int] = set()
         self.interruptible = False
         self.wake, self._waker = socket.socketpair()
@@ -139,16 +148,19 @@ class Foreground:
                 return problem.exit_status
             finally:
                 self.control.close()
+                self.duty.give_up(left=self.own and bool(self.control.processes.members()))
 
     # ---- coming up -------------------------------------------------------------------------------
 
     def _start(self) -> None:
         control = self.control
-        # What a killed main process left to itself is ours; anything else at the port is not.
-        known = bool(control.processes.members())
-        started = control.start()
+        self._unless_told()
         # Where a unit runs it, by hand it is only watched.
-        self.own = (started or known) and control.unit is None
+        first = control.unit is None and self._hold()
+        # What a killed main process left to itself is ours; anything else at the port is not.
+        known = first and self.duty.left and bool(control.processes.members())
+        started = control.start() if first or control.unit else False
+        self.own = first and (started or known)
         if not self.own and control.environ.get(SERVICE_VARIABLE):
             raise DirectorError(
                 f"An actor system that is not this service's runs at port {control.config.admin_port}.",
@@ -183,7 +195,7 @@ class Foreground:
             if now < next_question:
                 continue
             try:
-                self.loads.active()
+                self._interruptibly(self.loads.active)
                 last_answer = time.monotonic()
                 self.notify.watchdog()
             except DirectorError as problem:
@@ -201,18 +213,42 @@ class Foreground:
 
     def _reload(self) -> None:
         self.notify.reloading()
+        self.reloads.begun += 1
+        self.reloads.write(self.control.environ)
         self.tell(_INFO, "SIGHUP: loading what is new")
         try:
             status = self._interruptibly(self.loads.refresh)
+            self.reloads.failed = status if self.loads.failed else ""
         except DirectorError as problem:
-            status = f"reload failed: {problem}"
+            status = self.reloads.failed = f"reload failed: {problem}"
             self.tell(_ERROR, status)
         self.notify.ready(status)
+        self.reloads.ended = self.reloads.begun
+        self.reloads.write(self.control.environ)
 
-    def _interruptibly(self, work: Callable[[], str]) -> str:
-        """Long work that SIGTERM breaks off: it may take minutes, a stop may not."""
+    def _hold(self) -> bool:
+        """Take the duty; False where another `start wait` has it and its system has come up."""
+        deadline = time.monotonic() + START_LIMIT
+        while not self.duty.take():
+            if self.control.running():
+                return False
+            if time.monotonic() > deadline:
+                raise DirectorError(
+                    f"Another `start wait` holds {self.duty.path}, and its system does not come up.",
+                    hint="`fuser` tells which process it is.",
+                    code="locked",
+                )
+            self._pause(0.1)
+            self._unless_told()
+        return True
+
+    def _unless_told(self) -> None:
         if self.told & {signal.SIGTERM, signal.SIGINT}:
             raise _Interrupted
+
+    def _interruptibly(self, work: Callable[[], _Result]) -> _Result:
+        """Long work that SIGTERM breaks off: it may take minutes, a stop may not."""
+        self._unless_told()
         self.interruptible = True
         try:
             return work()
@@ -222,7 +258,7 @@ class Foreground:
     # ---- ending ----------------------------------------------------------------------------------
 
     def _stop(self) -> int:
-        if not self.own:
+        if not self.own and self.admin:
             self.tell(_INFO, "the actor system goes on: it was not started here")
             return 0
         self.notify.stopping("shutting down")
@@ -284,6 +320,9 @@ class Foreground:
         self._waker.setblocking(False)
         before = {number: signal.signal(number, self._signalled) for number in numbers}
         wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        if hasattr(signal, "pthread_sigmask"):
+            # `director.__main__` held them back; what came until now is heard here.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         try:
             yield
         finally:

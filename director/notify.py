@@ -10,6 +10,9 @@ import socket
 import time
 from collections.abc import Mapping
 
+#: Seconds that the manager may take to make room for a message.
+_SEND_LIMIT = 5.0
+
 
 class Notifier:
     """Tells systemd, or nobody.
@@ -27,8 +30,9 @@ class Notifier:
             self.watchdog_limit = int(microseconds) / 1e6 if microseconds.isdigit() else 0.0
 
     def ready(self, status: str) -> None:
-        """The service is up, or up again after a reload."""
-        self._send("READY=1", f"STATUS={_line(status)}")
+        """The service is up, or up again after a reload; the watchdog has its own limit again."""
+        limit = [f"WATCHDOG_USEC={int(self.watchdog_limit * 1e6)}"] if self.watchdog_limit else []
+        self._send("READY=1", f"STATUS={_line(status)}", *limit)
 
     def status(self, status: str) -> None:
         """A sentence for ``systemctl status``."""
@@ -47,8 +51,11 @@ class Notifier:
         self._send("STOPPING=1", f"STATUS={_line(status)}")
 
     def more_time(self, seconds: float) -> None:
-        """What goes on now may take this long without being late."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        """What goes on now, until it is ready, may take this long: without being late, and unwatched."""
+        lines = [f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"]
+        if self.watchdog_limit:
+            lines.append(f"WATCHDOG_USEC={int(max(seconds, self.watchdog_limit) * 1e6)}")
+        self._send(*lines)
 
     def _send(self, *lines: str) -> None:
         if not self.address:
@@ -56,8 +63,11 @@ class Notifier:
         # A leading "@" stands for the abstract namespace's zero byte.
         address = "\0" + self.address[1:] if self.address[0] == "@" else self.address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(_SEND_LIMIT)
             try:
                 sender.sendto("\n".join(lines).encode(), address)
+            except TimeoutError:
+                return  # a manager that is busy; a stop must not wait for it
             except OSError:
                 self.address = ""  # a manager that went away hears nothing more
 

@@ -43,6 +43,8 @@ class Loads:
         self.control = control
         self.tell = tell
         self.notify = notify
+        #: The groups that the last work did not load.
+        self.failed: list[str] = []
 
     def at_start(self) -> str:
         """What was active before a crash; else what operators chose, and the newest of every other group."""
@@ -126,6 +128,7 @@ class Loads:
         return failed
 
     def _status(self, failed: list[str]) -> str:
+        self.failed = failed
         active = self.active()
         line = f"{len(active)} group{'' if len(active) == 1 else 's'} active"
         return f"{line}; not loaded: {', '.join(failed)}" if failed else line

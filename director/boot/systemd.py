@@ -44,7 +44,8 @@ StartLimitBurst=10
 Type=notify
 NotifyAccess=main
 ExecStart={command}
-ExecReload=/bin/kill -HUP $MAINPID
+# It ends when what is new was loaded: before systemd 253 nothing else makes `systemctl reload` wait for that.
+ExecReload={reload} $MAINPID
 Environment={directory}
 Environment={state}
 Environment={service}
@@ -119,6 +120,7 @@ def render(service: Service) -> Plan:
         description=_percent(service.directory),
         mounts=quote(service.directory),
         command=" ".join([quote(word) for word in command_of(service)]),
+        reload=" ".join(map(quote, (service.python, "-I", "-m", "director.reload"))),
         directory=quote(f"THESPIAN_DIRECTOR_DIR={service.directory}"),
         state=quote(f"THESPIAN_DIRECTOR_STATE={state}"),
         service=quote(f"{SERVICE_VARIABLE}={name}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -47,7 +48,7 @@ class Manager:
         self.errors = folder / "stderr"
 
     def start(self, *words: str, **environment: str) -> None:
-        self.told.clear()
+        self.drain()
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "director", "start", "wait", *words],
@@ -76,6 +77,13 @@ class Manager:
             self.told += self.socket.recv(4096).decode().splitlines()
         except TimeoutError:
             assert self.process is not None
+
+    def drain(self) -> None:
+        """Forget what was told until now."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.socket.recv(4096)
+        self.told.clear()
 
     def log(self) -> str:
         return self.errors.read_text()
@@ -188,6 +196,172 @@ def test_sigterm_while_groups_are_being_loaded_ends_at_once(manager: Manager, ho
     assert manager.ended(15) == 0  # the load itself is given up after 25 s
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_first_moments_ends_it_cleanly(
+    manager: Manager, host: Host, number: signal.Signals
+) -> None:
+    """As soon as Python runs our first line: long before the command line is imported."""
+    manager.start()
+    assert manager.process is not None
+    status = Path(f"/proc/{manager.process.pid}/status")
+    deadline = time.monotonic() + 10
+    while not blocked(status) >> (number - 1) & 1:
+        assert time.monotonic() < deadline and manager.process.poll() is None
+    manager.signal(number)
+    assert manager.ended() == 0, manager.log()
+    assert "Traceback" not in manager.log() and "STATUS=loading" not in manager.told
+
+
+def blocked(status: Path) -> int:
+    """The signals that a process has blocked, as a bit mask (proc(5), SigBlk)."""
+    (line,) = [one for one in status.read_text().splitlines() if one.startswith("SigBlk")]
+    return int(line.split()[1], 16)
+
+
+def test_no_process_of_the_system_has_signals_blocked(manager: Manager, host: Host) -> None:
+    manager.start()
+    manager.hear("READY=1")
+    for pid in (manager.identity()["AdminPid"], manager.identity()["Pid"]):
+        assert blocked(Path(f"/proc/{pid}/status")) == 0
+    manager.signal(signal.SIGTERM)
+    assert manager.ended() == 0
+
+
+def watcher(host: Host, **environment: str) -> subprocess.Popen[str]:
+    """A further `start wait` by hand, which has come up."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "director", "start", "wait"],
+        env={**host.environment(), **environment},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "up: " in line:
+            return process
+    raise AssertionError("it did not come up")
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+    process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    return process.returncode, told
+
+
+def test_a_second_start_wait_watches_the_firsts_system_and_takes_over_when_the_first_was_killed(
+    manager: Manager, host: Host
+) -> None:
+    manager.start()
+    manager.hear("READY=1")
+    status, told = ended(watcher(host), signal.SIGTERM)
+    assert status == 0 and "the actor system goes on" in told
+    assert manager.process is not None and manager.process.poll() is None
+    assert host.control.running()
+
+    manager.process.kill()
+    manager.process.wait(30)
+    assert host.control.running()
+    status, told = ended(watcher(host), signal.SIGTERM)
+    assert status == 0 and "shutting down" in told
+    assert host.processes() == []
+
+
+def test_a_system_of_start_without_wait_is_only_watched(host: Host) -> None:
+    host.control.start()
+    status, told = ended(watcher(host), signal.SIGINT)
+    assert status == 0 and "the actor system goes on" in told
+    assert host.control.running()
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["left alone", "SIGTERM"])
+def test_a_director_that_goes_on_hanging_fails_the_service_and_hinders_no_stop(
+    host: Host, stop: bool
+) -> None:
+    """There is not everywhere a watchdog: a limit of our own, here a shorter one."""
+    code = """
+import director.foreground, director.system
+from director.cli import main
+director.foreground.SILENCE = 2.0
+director.system.SystemProcesses.wait_until_gone.__defaults__ = (3.0,)
+main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "start", "wait"],
+        env={**host.environment(), "WATCHDOG_USEC": "3000000"},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "up: " in line:
+            break
+    os.kill(host.control.ask({"DirectorOp": "Identify"}, "Identity")["Pid"], signal.SIGSTOP)
+    host.control.close()
+    if stop:
+        process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=40)
+    if stop:
+        assert process.returncode == 0 and "shutting down" in told, told
+    else:
+        assert process.returncode == 1 and "has not answered for 2 s" in told, told
+    assert "Traceback" not in told and host.processes() == []
+
+
+def test_a_reload_is_over_when_what_is_new_was_loaded_and_fails_with_a_group(
+    manager: Manager, host: Host, tmp_path: Path
+) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    host.put("app", "1.0", TLI, SOURCES)
+    manager.start(RUNTIME_DIRECTORY=str(runtime))
+    manager.hear("READY=1")
+    assert manager.process is not None
+    words = [sys.executable, "-I", "-m", "director.reload", str(manager.process.pid)]
+    environment = {**host.environment(), "RUNTIME_DIRECTORY": str(runtime)}
+
+    def reload() -> subprocess.CompletedProcess[str]:
+        manager.drain()  # there is room for ten messages
+        return subprocess.run(
+            words, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    host.put("app", "2.0", TLI, SOURCES)
+    done = reload()
+    assert done.returncode == 0 and done.stderr == "" and active(host) == "2.0"
+    host.put("bad", "1.0", TLI, BROKEN)
+    done = reload()
+    assert done.returncode == 1 and "not loaded: bad" in done.stderr
+    assert active(host) == "2.0" and manager.process.poll() is None
+    manager.signal(signal.SIGTERM)
+    assert manager.ended() == 0
+    assert reload().returncode == 1, "there is no such process any more"
+
+    (host.directory / "bad-1.0.tls").unlink()
+    manager.start(RUNTIME_DIRECTORY=str(runtime))  # as after a restart, which keeps the directory
+    manager.hear("READY=1")
+    words[-1] = str(manager.process.pid)
+    assert reload().returncode == 0
+    manager.signal(signal.SIGTERM)
+    assert manager.ended() == 0
+
+
+def test_settings_that_do_not_read_are_told_once_in_one_place(manager: Manager, host: Host) -> None:
+    broken = host.directory / "othercaps.cfg"
+    broken.write_text("{ 'a': nonsense }")
+    for words in ([], ["--json-log"]):
+        manager.start(*words)
+        assert manager.process is not None and manager.process.stdout is not None
+        assert manager.process.wait(30) == 8
+        out = manager.process.stdout.read()
+        assert (out + manager.log()).count(str(broken)) == 1, (out, manager.log())
+        if words:
+            assert manager.log() == "" and json.loads(out)["level"] == "ERROR"
+        manager.process.stdout.close()
+    broken.unlink()
+
+
 def test_settings_that_do_not_read_exit_8_and_tell_file_line_and_column(
     manager: Manager, host: Host
 ) -> None:
@@ -257,8 +431,9 @@ def test_a_system_that_was_started_elsewhere_is_watched_not_ended_and_no_service
     assert "not this service's" in manager.log() and host.control.running()
 
 
-def test_the_first_process_of_a_container_waits_for_orphans_and_ends_on_sigterm(
-    host: Host, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_process_of_a_container_waits_for_orphans_and_ends_on_a_signal(
+    host: Host, tmp_path: Path, number: signal.Signals
 ) -> None:
     """The command as PID 1 of a PID namespace of its own; needs root or user namespaces."""
     host.put("app", "1.0", TLI, SOURCES)
@@ -273,12 +448,23 @@ def test_the_first_process_of_a_container_waits_for_orphans_and_ends_on_sigterm(
         text=True,
     )
     assert process.stdout is not None
+    heard = []
     for line in process.stdout:
+        heard.append(line)
         if "up: 1 group" in line:
             break
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     first = int(children[0])
-    orphan = ["nsenter", "-t", str(first), "-p", "-m", "sh", "-c", "(sleep 0.2 & ) ; exit"]
+    orphan = [
+        "nsenter",
+        "-t",
+        str(first),
+        "-p",
+        "-m",
+        "sh",
+        "-c",
+        "for i in 1 2 3 4 5; do (sleep 0.2 &) ; done",
+    ]
     subprocess.run(orphan, check=True)
     deadline = time.monotonic() + 10
     zombies = ["?"]
@@ -289,9 +475,11 @@ def test_the_first_process_of_a_container_waits_for_orphans_and_ends_on_sigterm(
         ).stdout.splitlines()
         zombies = [line for line in listed if line.startswith("Z") or "sleep" in line]
     assert not zombies
-    os.kill(first, signal.SIGTERM)
-    lines = process.stdout.read()
-    assert process.wait(30) == 0 and "shutting down" in lines
+    os.kill(first, number)
+    heard += process.stdout.readlines()
+    assert process.wait(30) == 0
+    # A document a line, and nothing else.
+    assert "shutting down" in [json.loads(line)["message"] for line in heard]
     process.stdout.close()
 
 
