@@ -6,6 +6,7 @@ tests hold every command's output against. A name's number changes when a reader
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from director.errors import DirectorError
 
 if TYPE_CHECKING:
+    from director.control.results import KeyFiles
     from director.doctor import Finding
     from director.history import Event, Pin
     from director.report import Convention, Status
     from director.settings.config import Config
     from director.store import Available
+    from director.tls.verify import Verdict
 
 Document = dict[str, Any]
 
@@ -77,6 +80,78 @@ def config(
         problems=list(settings.problems),
         errors=[_error(problem) for problem in errors],
     )
+
+
+def help_(
+    directory: Path, commands: Iterable[Document], settings: Iterable[Document] | None
+) -> Document:
+    """``help``: of all commands, or of one and without settings."""
+    told = None if settings is None else list(settings)
+    return _document("help", directory=str(directory), commands=list(commands), settings=told)
+
+
+def keygen(made: KeyFiles) -> Document:
+    """``keygen``."""
+    return _document(
+        "keygen",
+        private=str(made.private),
+        public=str(made.public),
+        fingerprint=made.fingerprint,
+    )
+
+
+def install(installed: Iterable[Path], problem: DirectorError | None) -> Document:
+    """``install``: what was placed, and what ended it."""
+    told = _error(problem) if problem else None
+    return _document("install", installed=[str(path) for path in installed], error=told)
+
+
+def gensrc(
+    written: Iterable[Path],
+    warnings: Iterable[str],
+    listing: Iterable[tuple[int, str, str]] | None = None,
+) -> Document:
+    """``gensrc``; with ``--list`` nothing was written."""
+    members = None
+    if listing is not None:
+        members = [{"name": name, "size": size, "why": why} for size, name, why in listing]
+    files = [str(path) for path in written]
+    return _document("gensrc", written=files, members=members, warnings=list(warnings))
+
+
+def tlsinfo(
+    path: Path,
+    source_hash: str,
+    verdict: Verdict,
+    members: Iterable[tuple[str, int]] | None = None,
+    member: tuple[str, bytes] | None = None,
+) -> Document:
+    """``tlsinfo`` of a valid file."""
+    key, manifest = verdict.key, verdict.manifest
+    assert key is not None  # noqa: S101 - it is valid
+    listed = None
+    if members is not None:
+        listed = [{"name": name, "size": size} for name, size in members]
+    return _document(
+        "tlsinfo",
+        file=str(path),
+        sha256=verdict.sha256,
+        source_hash=source_hash,
+        manifested=manifest is not None,
+        group=manifest.group if manifest else None,
+        version=manifest.version if manifest else None,
+        key={"file": key.name, "fingerprint": key.fingerprint, "algorithm": key.algorithm},
+        members=listed,
+        member=_member(*member) if member else None,
+    )
+
+
+def _member(name: str, data: bytes) -> Document:
+    try:
+        encoding, text = "utf-8", data.decode("utf-8")
+    except UnicodeDecodeError:
+        encoding, text = "base64", base64.b64encode(data).decode("ascii")
+    return {"name": name, "size": len(data), "encoding": encoding, "data": text}
 
 
 def avail(directory: Path, groups: Mapping[str, Sequence[tuple[Available, str]]]) -> Document:
@@ -168,5 +243,5 @@ def doctor(findings: Iterable[Finding]) -> Document:
 
 
 def done(command: str, **fields: Any) -> Document:
-    """``shutdown``, ``unload``: what was done, in few words."""
+    """``shutdown``, ``unload``, ``bootstart``, ``bootstop``, ``demo``: what was done, in few words."""
     return _document(command, **fields)

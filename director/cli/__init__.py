@@ -7,7 +7,6 @@ everything else to stderr; exit codes are those of `director.errors`. The comman
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from director import __version__
-from director.cli.shared import complain, tell
+from director.cli.shared import complain, drop_output, put, tell
 from director.errors import DirectorError, NotFound, UsageError
 from director.text import nearest
 
@@ -108,11 +107,11 @@ class Grammar(click.Group):
         except click.Abort:
             tell("director: interrupted")
             return 1
+        except SystemExit:
+            # How click ends where nobody reads its own page of help any more.
+            drop_output()
+            return 0
         except OSError as problem:
-            if isinstance(problem, BrokenPipeError):
-                # The reader of our output went away; nothing more can be told.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 1
             name = f"{problem.filename}: " if problem.filename else ""
             text = f"{name}{problem.strerror or problem}."
             if isinstance(problem, FileNotFoundError):
@@ -121,6 +120,15 @@ class Grammar(click.Group):
                 told = DirectorError(text, code="os-error")
             _complain(told, as_json)
             return told.exit_status
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end without a word where a pipe or connection of ours breaks."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as problem:
+            raise DirectorError(
+                f"A connection broke: {problem.strerror}.", code="os-error"
+            ) from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``verbose`` off, here and not in `main`, so that shell completion sees it too."""
@@ -181,7 +189,7 @@ def _complain(problem: DirectorError, as_json: bool) -> None:
     if as_json:
         from director.documents import error, to_json
 
-        click.echo(to_json(error(problem)))
+        put(to_json(error(problem)))
     else:
         complain(problem)
 

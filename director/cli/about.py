@@ -2,53 +2,102 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-from director.cli.shared import complain, control_of, documents, json_option, show, tell
+from director.cli.shared import complain, control_of, documents, json_option, put, show, tell
 from director.errors import NotFound, SettingsError
 from director.settings.config import director_directory, survey_config
 from director.settings.files import SETTINGS
 from director.text import nearest
 
 
-def show_help(command: str | None, ctx: click.Context) -> None:
+def show_help(command: str | None, ctx: click.Context, *, as_json: bool = False) -> None:
     """Print the director's help, or that of one command (guide 2.1)."""
     root = ctx.find_root()
-    if command is None:
-        click.echo(root.get_help())
+    assert isinstance(root.command, click.Group)  # noqa: S101 - the command line's own root
+    if command is None and not as_json:
+        put(root.get_help())
         _show_settings()
         return
-    assert isinstance(root.command, click.Group)  # noqa: S101 - the command line's own root
-    found = root.command.get_command(root, command)
-    if found is None:
-        hint = nearest(command, root.command.list_commands(root))
-        hint = hint or "`director help` lists them all."
+    names = root.command.list_commands(root)
+    if command is not None and command not in names:
+        hint = nearest(command, names) or "`director help` lists them all."
         raise NotFound(f"There is no command {command!r}.", hint=hint)
-    click.echo(found.get_help(click.Context(found, info_name=command, parent=root)))
+    found = [root.command.commands[name] for name in ([command] if command else names)]
+    directory = director_directory(os.environ).absolute()
+    lines = [one.get_help(click.Context(one, info_name=one.name, parent=root)) for one in found]
+    settings = None if command else [*_settings(directory)]
+    told = [_described(one, root) for one in found]
+    show(as_json, lambda: documents().help_(directory, told, settings), lines)
+
+
+def _described(command: click.Command, root: click.Context) -> dict[str, Any]:
+    ctx = click.Context(command, info_name=command.name, parent=root)
+    return {
+        "name": command.name,
+        "usage": command.get_usage(ctx).removeprefix("Usage: "),
+        "help": inspect.cleandoc(command.help or "").replace("\b\n", ""),
+        "parameters": [_parameter(one, ctx) for one in command.params],
+    }
+
+
+def _parameter(param: click.Parameter, ctx: click.Context) -> dict[str, Any]:
+    option = param if isinstance(param, click.Option) else None
+    choices = param.type.choices if isinstance(param.type, click.Choice) else None
+    return {
+        "name": param.name,
+        "kind": "option" if option else "argument",
+        "words": list(param.opts) if option else [],
+        "metavar": None if option and option.is_flag else param.make_metavar(ctx),
+        "required": param.required,
+        "repeated": param.nargs == -1,
+        "choices": list(choices) if choices else None,
+        "help": option.help if option else None,
+    }
+
+
+def _settings(directory: Path) -> Iterator[dict[str, Any]]:
+    present = {
+        setting.name: setting for setting in survey_config(directory, os.environ)[0].settings
+    }
+    for name, (meaning, default) in SETTINGS.items():
+        yield asdict(present[name]) | {"meaning": meaning, "default": default}
 
 
 def _show_settings() -> None:
     directory = director_directory(os.environ).absolute()
-    click.echo(f"\nTHESPIAN_DIRECTOR_DIR is {directory}. Settings there, one file each:\n")
-    settings, _ = survey_config(directory, os.environ)
-    present = {setting.name: setting for setting in settings.settings}
-    for name, (meaning, default) in SETTINGS.items():
-        click.echo(f"  {name + '.cfg':16} {meaning}")
-        found = present[name]
-        now = "; not set" if found.source == "default" else f"; now {found.value}"
-        if found.problem:
-            now = f"; does not read: {found.problem}"
-        click.echo(f"  {'':16} default {default or 'none'}{now}")
+    put(f"\nTHESPIAN_DIRECTOR_DIR is {directory}. Settings there, one file each:\n")
+    for told in _settings(directory):
+        put(f"  {told['name'] + '.cfg':16} {told['meaning']}")
+        now = "; not set" if told["source"] == "default" else f"; now {told['value']}"
+        if told["problem"]:
+            now = f"; does not read: {told['problem']}"
+        put(f"  {'':16} default {told['default'] or 'none'}{now}")
+
+
+def _known_commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    root = ctx.find_root()
+    assert isinstance(root.command, click.Group)  # noqa: S101 - the command line's own root
+    return [name for name in root.command.list_commands(root) if name.startswith(incomplete)]
 
 
 @click.command("help")
-@click.argument("command", required=False)
+@click.argument("command", required=False, shell_complete=_known_commands)
+@json_option
 @click.pass_context
-def help_command(ctx: click.Context, command: str | None) -> None:
-    """Explain the director, or one COMMAND."""
-    show_help(command, ctx)
+def help_command(ctx: click.Context, command: str | None, as_json: bool) -> None:
+    """Explain the director, or one COMMAND.
+
+    Without COMMAND it lists all commands, the director directory, and each setting with its default and present value.
+    """
+    show_help(command, ctx, as_json=as_json)
 
 
 @click.command()
@@ -97,19 +146,22 @@ def config(ctx: click.Context, as_json: bool) -> None:
 def completion(ctx: click.Context, shell: str) -> None:
     """Print what makes SHELL complete commands, groups and files.
 
-    For bash: `eval "$(director completion bash)"` in ~/.bashrc.
+    For bash: `eval "$(director completion bash)"` in ~/.bashrc. It prints a script, so there is no --json.
     """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101 - the choices are those that click has
     root = ctx.find_root().command
-    click.echo(found(root, {}, "director", "_DIRECTOR_COMPLETE").source())
+    put(found(root, {}, "director", "_DIRECTOR_COMPLETE").source())
 
 
 @click.command()
-def demo() -> None:
+@json_option
+def demo(as_json: bool) -> None:
     """Run the main job on the example: keys, build, load, a live upgrade without a lost message."""
     from director.demo import run
 
-    run(click.echo)
+    lines: list[str] = []
+    run(lines.append if as_json else put)
+    show(as_json, lambda: documents().done("demo", lines=lines), [])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from director.cli.shared import control_of, documents, json_option, show
-from director.errors import NotFound
+from director.cli.shared import control_of, documents, json_option, put, put_bytes, show
+from director.errors import DirectorError, NotFound
+from director.text import nearest
+
+if TYPE_CHECKING:
+    from director.tls.archive import Archive
+    from director.tls.verify import Verdict
 
 
 @click.command()
@@ -20,14 +28,23 @@ from director.errors import NotFound
     type=click.Choice(["rsa", "ed25519", "p256"]),
     help="rsa also serves hosts that run Thespian's own director.",
 )
-@click.option("--bits", default=3072, show_default=True, type=click.IntRange(2048, 8192))
+@click.option(
+    "--bits",
+    default=3072,
+    show_default=True,
+    type=click.IntRange(2048, 8192),
+    help="Of an RSA key.",
+)
 @click.option("--passphrase", is_flag=True, help="Ask for a passphrase of the private key.")
+@json_option
 @click.pass_context
-def keygen(ctx: click.Context, name: str, kind: str, bits: int, passphrase: bool) -> None:
+def keygen(
+    ctx: click.Context, name: str, kind: str, bits: int, passphrase: bool, as_json: bool
+) -> None:
     """Make a key pair: NAME.pem signs (keep it secret), NAME_tls.key goes to hosts.
 
-    An existing file is never overwritten. With --passphrase, or with THESPIAN_SIGNING_KEY_PASSPHRASE set, the
-    private key is encrypted.
+    NAME is a path without ending, `sourcekey` by default. An existing file is never overwritten. With --passphrase, or
+    with THESPIAN_SIGNING_KEY_PASSPHRASE set, the private key is encrypted.
     """
     secret = None
     if passphrase:
@@ -35,16 +52,22 @@ def keygen(ctx: click.Context, name: str, kind: str, bits: int, passphrase: bool
             "Passphrase of the private key", hide_input=True, confirmation_prompt=True, err=True
         )
     made = control_of(ctx).keygen(name, kind=kind, bits=bits, passphrase=secret)
-    click.echo(f"{made.private}  private: signs, keep it secret")
-    click.echo(f"{made.public}  public: copy it into THESPIAN_DIRECTOR_DIR of each host")
-    click.echo(f"fingerprint {made.fingerprint}")
+    lines = [
+        f"{made.private}  private: signs, keep it secret",
+        f"{made.public}  public: copy it into THESPIAN_DIRECTOR_DIR of each host",
+        f"fingerprint {made.fingerprint}",
+    ]
+    show(as_json, lambda: documents().keygen(made), lines)
 
 
 @click.command()
 @json_option
 @click.pass_context
 def avail(ctx: click.Context, as_json: bool) -> None:
-    """List the loadable files of each group with their hashes, newest first."""
+    """List the loadable files of each group with their hashes, newest first.
+
+    Only the director directory is looked at. The hash is the one that `list` shows and `unload` takes.
+    """
     control = control_of(ctx)
     groups = control.avail()
     lines = [f"THESPIAN_DIRECTOR_DIR={control.directory}"]
@@ -57,41 +80,65 @@ def avail(ctx: click.Context, as_json: bool) -> None:
 @click.command()
 @click.argument("file")
 @click.argument("member", required=False)
+@json_option
 @click.pass_context
-def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
+def tlsinfo(ctx: click.Context, file: str, member: str | None, as_json: bool) -> None:
     """Validate FILE as the Source Authority would; `contents` lists it, MEMBER prints that one.
 
-    `sbom` prints its bill of materials (CycloneDX JSON).
+    FILE is a path, or a name in the director directory. `sbom` as MEMBER prints its bill of materials (CycloneDX JSON).
     """
-    from director.tls.manifest import SBOM_NAME  # not for `avail`
-
     control = control_of(ctx)
     path = control.locate(file)
     verdict = control.inspect(path)
     archive = verdict.archive
-    assert archive is not None and verdict.key is not None  # noqa: S101 - it is valid
+    assert archive is not None  # noqa: S101 - it is valid
     if member is None:
-        click.echo(f'Validated "{path}" loadable with key {verdict.key.name}')
-        if verdict.manifest:
-            click.echo(f"group {verdict.manifest.group}, version {verdict.manifest.version}")
-        else:
-            click.echo("unmanifested: its name, group and version are not signed")
-        # What keygroups.cfg and revoked.cfg are written with.
-        click.echo(f"key {verdict.key.fingerprint}")
-        click.echo(f"file sha256:{verdict.sha256}")
+        show(as_json, lambda: _info(path, verdict), _validated(path, verdict))
     elif member == "contents":
-        for entry in archive.entries:
-            click.echo(f" {entry.size:6d}  {entry.name}")
-    elif member == "sbom" and SBOM_NAME not in archive.names:
+        members = [(entry.name, entry.size) for entry in archive.entries]
+        lines = [f" {size:6d}  {name}" for name, size in members]
+        show(as_json, lambda: _info(path, verdict, members=members), lines)
+    else:
+        name, data = _member(path, archive, member)
+        if as_json:
+            show(True, lambda: _info(path, verdict, member=(name, data)), [])
+        else:
+            put_bytes(data)
+
+
+def _info(path: Path, verdict: Verdict, **more: Any) -> dict[str, Any]:
+    from director.control import source_hash
+
+    told: dict[str, Any] = documents().tlsinfo(
+        path, source_hash(path.read_bytes()), verdict, **more
+    )
+    return told
+
+
+def _validated(path: Path, verdict: Verdict) -> Iterator[str]:
+    assert verdict.key is not None  # noqa: S101 - it is valid
+    yield f'Validated "{path}" loadable with key {verdict.key.name}'
+    if verdict.manifest:
+        yield f"group {verdict.manifest.group}, version {verdict.manifest.version}"
+    else:
+        yield "unmanifested: its name, group and version are not signed"
+    # What keygroups.cfg and revoked.cfg are written with.
+    yield f"key {verdict.key.fingerprint}"
+    yield f"file sha256:{verdict.sha256}"
+
+
+def _member(path: Path, archive: Archive, member: str) -> tuple[str, bytes]:
+    from director.tls.manifest import SBOM_NAME  # not for `avail`
+
+    name = SBOM_NAME if member == "sbom" else member
+    if name in archive.names:
+        return name, archive.read(name)
+    if member == "sbom":
         raise NotFound(
             f"{path} has no bill of materials.", hint="One that bundles nothing needs none."
         )
-    elif member == "sbom":
-        sys.stdout.buffer.write(archive.read(SBOM_NAME))
-    elif member in archive.names:
-        sys.stdout.buffer.write(archive.read(member))
-    else:
-        raise NotFound(f"{path} has no member {member}.", hint="`contents` lists its members.")
+    hint = f"{nearest(member, archive.names)} `contents` lists its members.".strip()
+    raise NotFound(f"{path} has no member {member}.", hint=hint)
 
 
 @click.command()
@@ -102,15 +149,31 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None) -> None:
 @click.option(
     "--allow-downgrade", is_flag=True, help="Take a file that is older than what was accepted."
 )
+@json_option
 @click.pass_context
 def install(
-    ctx: click.Context, files: tuple[str, ...], replace: bool, allow_downgrade: bool
+    ctx: click.Context,
+    files: tuple[str, ...],
+    replace: bool,
+    allow_downgrade: bool,
+    as_json: bool,
 ) -> None:
     """Verify each of FILES and place it in the director directory, whole or not at all.
 
-    A version older than the highest that this host has seen under the same key is refused.
+    A version older than the highest that this host has seen under the same key is refused. The first file that is
+    refused ends it; those before it stay.
     """
     control = control_of(ctx)
+    done: list[Path] = []
     for file in files:
-        placed = control.install(file, replace=replace, allow_downgrade=allow_downgrade)
-        click.echo(f"Installed {placed}")
+        try:
+            placed = control.install(file, replace=replace, allow_downgrade=allow_downgrade)
+        except DirectorError as problem:
+            if not as_json or not done:
+                raise
+            show(True, partial(documents().install, done, problem), [])
+            ctx.exit(problem.exit_status)
+        done.append(placed)
+        if not as_json:
+            put(f"Installed {placed}")
+    show(as_json, lambda: documents().install(done, None), [])

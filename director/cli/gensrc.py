@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
-from director.cli.shared import control_of, tell
+from director.cli.shared import control_of, documents, json_option, show, tell
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--list", "list_only", is_flag=True, help="Show what would go in, and why; sign nothing."
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="GROUP KEY DIR … SRC…")
+@json_option
 @click.pass_context
-def gensrc(ctx: click.Context, list_only: bool, arguments: tuple[str, ...]) -> None:
+def gensrc(ctx: click.Context, list_only: bool, arguments: tuple[str, ...], as_json: bool) -> None:
     """Make GROUP[-VERSION].tls and GROUP.tli in THESPIAN_DIRECTOR_DIR, signed with a private key.
 
     \b
@@ -34,11 +35,12 @@ def gensrc(ctx: click.Context, list_only: bool, arguments: tuple[str, ...]) -> N
     """
     control = control_of(ctx)
     if list_only:
-        for size, name, why in control.gensrc_listing(*arguments):
-            click.echo(f" {size:8d}  {name}  ({why})")
+        listing = control.gensrc_listing(*arguments)
+        lines = [f" {size:8d}  {name}  ({why})" for size, name, why in listing]
+        show(as_json, lambda: documents().gensrc([], [], listing), lines)
         return
     made = control.gensrc(*arguments)
     for warning in made.warnings:
         tell(f"director: warning: {warning}")
-    for path in made.paths:
-        click.echo(f"Wrote {path}")
+    lines = [f"Wrote {path}" for path in made.paths]
+    show(as_json, lambda: documents().gensrc(made.paths, made.warnings), lines)

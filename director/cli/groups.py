@@ -17,8 +17,8 @@ from director.errors import NotFound
 def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -> None:
     """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
 
-    The exit status is 1 when a group is not well or a global name is blocked. --convention shows each host instead,
-    as the leader sees it: versions, sources, roles, clock, and keys that it lacks.
+    With GROUP of that alone. The exit status is 1 when a group is not well or a global name is blocked. --convention
+    shows each host instead, as the leader sees it: versions, sources, roles, clock, and keys that it lacks.
     """
     control = control_of(ctx)
     if of_all:
@@ -52,11 +52,21 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
 
 @click.command()
 @click.argument("group", shell_complete=known_groups)
-@click.option("-n", "--lines", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "-n",
+    "--lines",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="So many, the last ones.",
+)
 @json_option
 @click.pass_context
 def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
-    """Show the last log lines of GROUP's actors, and what the Director logged about it."""
+    """Show the last log lines of GROUP's actors, and what the Director logged about it.
+
+    They are looked for in the files that thesplog.cfg names; of a system that ended too.
+    """
     control = control_of(ctx)
     found = control.logs(group)[-lines:]
     if not found:
@@ -66,11 +76,21 @@ def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("group", required=False, shell_complete=known_groups)
-@click.option("-n", "--last", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "-n",
+    "--last",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="So many events, the last ones.",
+)
 @json_option
 @click.pass_context
 def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> None:
-    """Show what happened to all groups or to GROUP; needs no running system."""
+    """Show what happened to all groups or to GROUP; needs no running system.
+
+    Activations, failures, deaths, unloads, pins and undos, oldest first, each with its time and version.
+    """
     control = control_of(ctx)
     control.leave_to_leader()
     events = control.history(group)[-last:]
@@ -106,7 +126,7 @@ def pin(ctx: click.Context, group: str | None, version: str | None, as_json: boo
 @json_option
 @click.pass_context
 def unpin(ctx: click.Context, group: str, as_json: bool) -> None:
-    """Let `refresh` load newer versions of GROUP again."""
+    """End the pin of GROUP: `refresh` loads newer versions again, and `load` any."""
     control = control_of(ctx)
     control.unpin(group)
     show(as_json, lambda: documents().pins(control.pins().values()), [f"Unpinned {group}"])

@@ -16,7 +16,7 @@ from director.cli.shared import (
     show,
     tell,
 )
-from director.errors import NotFound
+from director.errors import NotFound, UsageError
 from director.text import listing, nearest
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def start(ctx: click.Context, wait: str | None, json_log: bool, as_json: bool) -
     nothing left behind.
     """
     control = control_of(ctx)
+    if wait and as_json:
+        raise UsageError("`start wait` has no result to print.", hint="--json-log logs in JSON.")
     if wait:
         from director.foreground import run  # only services pay for it
 
@@ -57,7 +59,10 @@ def _nothing(as_json: bool) -> bool:
 @json_option
 @click.pass_context
 def shutdown(ctx: click.Context, as_json: bool) -> None:
-    """Stop the actor system; every actor is asked to exit first."""
+    """Stop the actor system; every actor is asked to exit first.
+
+    They get ActorExitRequest, and no OnDeactivate. It is done when every process has ended.
+    """
     with progress("stopping"):
         killed = control_of(ctx).shutdown()
     for pid in killed:
@@ -81,7 +86,12 @@ def _show(loaded: Loaded, as_json: bool, command: str) -> None:
 
 @click.command()
 @click.argument("file", metavar="GROUP_OR_FILE", shell_complete=known_groups)
-@click.option("--settle", type=click.FloatRange(0, 3600), metavar="SECONDS")
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, 3600),
+    metavar="SECONDS",
+    help="Wait so long after the switch; an actor that dies then brings the version before back.",
+)
 @click.option(
     "--allow-downgrade",
     is_flag=True,
@@ -96,7 +106,9 @@ def load(
 
     The actor system is started where none runs. A named file, even an older one, is the one loaded. When the new
     version's actors do not start, the command fails with their own error and what ran before serves on.
-    --settle waits so many seconds more; an actor that dies in them brings the version before back.
+
+    Of a pinned group (`director pin`, `director undo`) GROUP means the pinned file, and another file is refused until
+    `director unpin GROUP`.
     """
     with progress(f"loading {file}"):
         loaded = control_of(ctx).load(file, settle=settle, allow_downgrade=allow_downgrade)
@@ -151,7 +163,10 @@ def undo(ctx: click.Context, group: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def list_command(ctx: click.Context, group: str | None, as_json: bool) -> None:
-    """List the loaded sources and their actors, of all groups or of GROUP."""
+    """List the loaded sources and their actors, of all groups or of GROUP.
+
+    Of each source its hash, whether it is active, and its version; of each actor its address, class, role and start.
+    """
     control = control_of(ctx)
     groups = control.loaded()
     if group and group not in groups:
@@ -166,7 +181,11 @@ def list_command(ctx: click.Context, group: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def unload(ctx: click.Context, source_hash: str, as_json: bool) -> None:
-    """Unload the source with this hash; its actors end, an older loaded version takes over."""
+    """Unload the source with this hash; its actors end, an older loaded version takes over.
+
+    SOURCE_HASH is as `director list` and `director avail` show it. The actors get OnDeactivate, then ActorExitRequest.
+    The version that takes over is the highest that is still loaded; its actors get OnReactivate.
+    """
     control_of(ctx).unload(source_hash)
     told = {"source_hash": source_hash}
     show(as_json, lambda: documents().done("unload", **told), [f"Unloaded {source_hash}"])

@@ -21,6 +21,27 @@ def tell(line: str) -> None:
     click.echo(line, err=True)
 
 
+def put(line: str) -> None:
+    """A line of a result, to stdout. A reader that went away (``| head``) changes nothing of what is done."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        drop_output()
+
+
+def put_bytes(data: bytes) -> None:
+    """A result that is no text, as it is."""
+    try:
+        click.echo(data, nl=False)
+    except BrokenPipeError:
+        drop_output()
+
+
+def drop_output() -> None:
+    """Let what is still written to stdout go nowhere: nobody reads it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def warn(line: str) -> None:
     """What an operator should know although the command goes on."""
     tell(f"director: warning: {line}")
@@ -64,10 +85,10 @@ def show(as_json: bool, document: Callable[[], dict[str, Any]], lines: Iterable[
     if as_json:
         from director.documents import to_json
 
-        click.echo(to_json(document()))
+        put(to_json(document()))
     else:
         for line in lines:
-            click.echo(line)
+            put(line)
 
 
 def fancy() -> bool:
