@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick lint check fuzz wheel clean
+.PHONY: demo test quick lint check fuzz wheel help-page clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
@@ -33,6 +33,9 @@ fuzz: $(VENV)/.ready    # 10,000 changed files, manifests and expressions, and w
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m build --wheel --outdir dist .
+
+help-page: $(VENV)/.ready    # after a change of a command's first sentence
+	$(BIN)/python -c 'from director.cli.about import write_page; write_page()'
 
 clean:
 	rm -rf $(VENV) dist example_project/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

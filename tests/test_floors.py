@@ -33,7 +33,7 @@ FLOORS = [
     {"director.actors"},
     {"director.connection", "director.roles", "director.report", "director.loading"},
     {"director.doctor"},
-    {"director.control", "director.documents", "director.tables", "director.text"},
+    {"director.control", "director.documents", "director.page", "director.tables", "director.text"},
     {"director.notify", "director.startup"},
     {"director.boot", "director.foreground", "director.logpipe"},
     {"director.demo"},

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
+from director import page
 from director.cli.shared import complain, control_of, documents, json_option, put, show, tell
 from director.errors import NotFound, SettingsError
-from director.settings.config import director_directory, survey_config
-from director.settings.files import SETTINGS
+from director.settings.config import director_directory
 from director.text import nearest
 
 
@@ -23,8 +20,8 @@ def show_help(command: str | None, ctx: click.Context, *, as_json: bool = False)
     root = ctx.find_root()
     assert isinstance(root.command, click.Group)  # noqa: S101 - the command line's own root
     if command is None and not as_json:
-        put(root.get_help())
-        _show_settings()
+        for line in page.lines(os.environ):
+            put(line)
         return
     names = root.command.list_commands(root)
     if command is not None and command not in names:
@@ -33,7 +30,7 @@ def show_help(command: str | None, ctx: click.Context, *, as_json: bool = False)
     found = [root.command.commands[name] for name in ([command] if command else names)]
     directory = director_directory(os.environ).absolute()
     lines = [one.get_help(click.Context(one, info_name=one.name, parent=root)) for one in found]
-    settings = None if command else [*_settings(directory)]
+    settings = None if command else [*page.settings(directory, os.environ)]
     told = [_described(one, root) for one in found]
     show(as_json, lambda: documents().help_(directory, told, settings), lines)
 
@@ -63,23 +60,12 @@ def _parameter(param: click.Parameter, ctx: click.Context) -> dict[str, Any]:
     }
 
 
-def _settings(directory: Path) -> Iterator[dict[str, Any]]:
-    present = {
-        setting.name: setting for setting in survey_config(directory, os.environ)[0].settings
-    }
-    for name, (meaning, default) in SETTINGS.items():
-        yield asdict(present[name]) | {"meaning": meaning, "default": default}
+def write_page() -> None:
+    """Write the part of `director.page` that never changes."""
+    from director.cli import cli
 
-
-def _show_settings() -> None:
-    directory = director_directory(os.environ).absolute()
-    put(f"\nTHESPIAN_DIRECTOR_DIR is {directory}. Settings there, one file each:\n")
-    for told in _settings(directory):
-        put(f"  {told['name'] + '.cfg':16} {told['meaning']}")
-        now = "; not set" if told["source"] == "default" else f"; now {told['value']}"
-        if told["problem"]:
-            now = f"; does not read: {told['problem']}"
-        put(f"  {'':16} default {told['default'] or 'none'}{now}")
+    context = click.Context(cli, info_name="director", terminal_width=80, **cli.context_settings)
+    page.TEXT.write_text(cli.get_help(context) + "\n", encoding="utf-8")
 
 
 def _known_commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from director.errors import SettingsError
 from director.settings.files import SETTINGS, Setting, SettingFiles
 from director.settings.logdefs import default_logging, placed
+from director.tls.limits import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST
 
 #: Defaults: the Admin's port (Thespian's), and the largest size of Thespian's own log, bytes.
 ADMIN_PORT, LOG_SIZE = 1900, 51_200
@@ -231,8 +232,6 @@ def _trust(found: SettingFiles) -> Trust:
 
 
 def _key_bits(found: SettingFiles) -> int:
-    from director.tls.keys import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST  # not for `director help`
-
     bits = found.number("minkeybits", RSA_FLOOR)
     if not RSA_LOWEST <= bits <= RSA_LARGEST:
         what = f"{bits} bits are not between {RSA_LOWEST} and {RSA_LARGEST}"

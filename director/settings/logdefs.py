@@ -26,9 +26,11 @@ def default_logging(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
     A system that `director.foreground` started as a service or in a container logs to the journal or to its output.
     """
-    from director.journal import service_handler  # `director help` does without logging
+    handler = None
+    if environ and environ.get("DIRECTOR_LOG"):
+        from director.journal import service_handler  # brings logging: not for `director help`
 
-    handler = service_handler(environ or {})
+        handler = service_handler(environ)
     if handler:
         address = {"filters": ["address"], "level": "INFO"}
         return {

@@ -20,7 +20,8 @@ import re
 from dataclasses import dataclass
 
 from director.errors import NotValidated
-from director.tls.keys import ED25519, P256, PAIR_LENGTH, RSA, RSA_LARGEST, PublicKey, SigningKey
+from director.tls.keys import ED25519, P256, PAIR_LENGTH, RSA, PublicKey, SigningKey
+from director.tls.limits import RSA_LARGEST
 
 FMT1 = "ThespianDirectorFMT1-sha256"
 FMT2 = "ThespianDirectorFMT2"

@@ -29,11 +29,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from director.errors import KeyProblem
+from director.tls.limits import RSA_FLOOR, RSA_LARGEST
 
 RSA, ED25519, P256 = "rsa-pkcs1v15-sha256", "ed25519", "ecdsa-p256-sha256"
-#: Bits of RSA keys: what is taken unless an operator lowers it, the lowest that can be set, the largest (a verification
-#: with a larger one costs the host more than it is worth).
-RSA_FLOOR, RSA_LOWEST, RSA_LARGEST = 2048, 1024, 16384
 #: Bytes of a signature that is not RSA's: R and S, 32 each.
 PAIR_LENGTH = 64
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from director import page
 from director.cli import cli
 from tests.commands import run_command
 
@@ -74,6 +75,32 @@ def test_each_argument_is_in_the_usage_and_explained_in_the_text(command: str) -
 def test_what_an_operator_has_to_know_is_told(command: str, says: list[str]) -> None:
     text = " ".join(text_of(command).split())
     assert [one for one in says if one not in text] == []
+
+
+def test_the_written_page_says_what_the_command_line_says() -> None:
+    context = click.Context(cli, info_name="director", terminal_width=80, **cli.context_settings)
+    written = page.TEXT.read_text(encoding="utf-8")
+    assert written == cli.get_help(context) + "\n", "run `make help-page`"
+    assert all(f"\n  {name} " in written for name in COMMANDS)
+
+
+def test_the_page_is_the_same_by_every_way_and_needs_no_command_line_library(
+    tmp_path: Path,
+) -> None:
+    """Without a command, with `help`, and through the library, as after `verbose`."""
+    environ = {**os.environ, "THESPIAN_DIRECTOR_DIR": str(tmp_path)}
+    (tmp_path / "adminport.cfg").write_text("1901")
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-X", "importtime", "-m", "director", *words]
+        done = subprocess.run(command, capture_output=True, env=environ, text=True, timeout=30)
+        assert done.returncode == 0
+        loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert words[:1] == ("verbose",) or not loaded & {"click", "rich", "cryptography", "json"}
+        return done.stdout
+
+    assert run() == run("help") == run("verbose", "help")
+    assert f"THESPIAN_DIRECTOR_DIR is {tmp_path}" in run() and "now 1901" in run()
 
 
 @pytest.mark.parametrize("words", [["help"], [], ["help", "--json"], ["config"], ["--help"]])
