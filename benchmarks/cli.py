@@ -9,6 +9,7 @@ its own, the two ways take turns; medians and their ratio are printed.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import platform
 import statistics
@@ -80,6 +81,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {rounds} rounds, medians")
+    # As pip does for what it installs; PYTHONDONTWRITEBYTECODE would have a checkout compiled at each call.
+    compileall.compile_dir(ROOT / "director", quiet=1)
     with tempfile.TemporaryDirectory(prefix="bench-cli-") as folder:
         places = lay_out(Path(folder))
         try:
