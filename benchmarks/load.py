@@ -1,11 +1,11 @@
 """Loading sources: this project's way beside Thespian's own importer, same Python, same machine, one run.
 
-    python benchmarks/load.py [--rounds N] [--docs DIR] [--only 20,300,2000,20MB]
+    python benchmarks/load.py [--rounds N] [--docs DIR] [--only 20,300,2000,20MB] [--sections first,unrelated,memory]
 
 Each measurement is a process of its own with a fresh actor system; the two ways take turns. Thespian's own side gets a
 Source Authority that accepts everything without looking, so that its figures hold no verification at all; ours verify
 and unpack, in a system as `director start` makes it. Medians are printed, and with ``--docs`` written there as a table
-and a plot (needs matplotlib).
+and a plot (needs matplotlib); a section that was not measured stays as it is there.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ STEPS = {
     "warm": "load → first reply, byte code present",
     "inner": "further actor, by an actor of the source",
     "outer": "further actor, from outside",
+}
+#: What is measured, and how its part of the document begins.
+SECTIONS = {
+    "first": "Python ",
+    "unrelated": "| 100 unrelated",
+    "memory": "| resident memory",
 }
 #: Standard modules that nothing here imports by itself; the rest of the hundred is not there at all.
 _STANDARD = (
@@ -341,14 +347,13 @@ def first_reply(system: Any, path: Path, digest: str) -> tuple[float, Any]:
 
 
 def measure(way_name: str, what: str, kind: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
-        home = Path(folder)
-        way: Any = Ours(home) if way_name == "ours" else Thespians(home)
-        if what == "first":
-            return _first(way, way_name, kind)
-        if what == "unrelated":
-            return _unrelated(way, int(kind))
-        return _memory(way)
+    home = Path(tempfile.mkdtemp())
+    way: Any = Ours(home) if way_name == "ours" else Thespians(home)
+    if what == "first":
+        return _first(way, way_name, kind)
+    if what == "unrelated":
+        return _unrelated(way, int(kind))
+    return _memory(way)
 
 
 def _first(way: Any, way_name: str, kind: str) -> dict[str, Any]:
@@ -418,21 +423,24 @@ def resident(pid: int) -> float:
 
 def plain_import(kind: str) -> dict[str, float]:
     """Importing the same tree from a directory, without and with byte code, in a process of its own each."""
-    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
-        for name, data in files(kind).items():
-            path = Path(folder) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        script = (
-            "import sys, time; sys.path.insert(0, sys.argv[1]); import thespian.actors\n"
-            "t = time.perf_counter(); import app.first; print(time.perf_counter() - t)"
+    folder = tempfile.mkdtemp()
+    for name, data in files(kind).items():
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    script = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import thespian.actors\n"
+        "t = time.perf_counter(); import app.first; print(time.perf_counter() - t)"
+    )
+    command = [sys.executable, "-c", script, folder]
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    cold, warm = (
+        float(
+            subprocess.run(command, capture_output=True, check=True, text=True, env=environ).stdout
         )
-        command = [sys.executable, "-c", script, folder]
-        cold, warm = (
-            float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-            for _ in range(2)
-        )
-        return {"plain cold": cold, "plain warm": warm}
+        for _ in range(2)
+    )
+    return {"plain cold": cold, "plain warm": warm}
 
 
 # ---- all of them ---------------------------------------------------------------------------------------------------
@@ -464,6 +472,21 @@ def installed_actors() -> Iterator[None]:
         path.unlink()
 
 
+@contextlib.contextmanager
+def one_place() -> Iterator[None]:
+    """Every measurement gets its own part of the disk, and nothing is removed before the last.
+
+    ext4 passes over each inode that was freed in the last minutes, for each new file: a round would pay for the one
+    before it, the plain import as well as ours.
+    """
+    from director.tree import spread
+
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        spread(folder)
+        os.environ["TMPDIR"] = folder
+        yield
+
+
 def medians(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
 
@@ -473,27 +496,44 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--only", default=",".join(KINDS))
+    parser.add_argument("--sections", default=",".join(SECTIONS))
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure)))
         return
-    with installed_actors():
+    with installed_actors(), one_place():
         compare(arguments)
 
 
 def compare(arguments: argparse.Namespace) -> None:
+    wanted = arguments.sections.split(",")
+    figures: dict[str, dict[str, Any]] = {}
+    made: dict[str, list[str]] = {}
+    if "first" in wanted:
+        made["first"] = loads(arguments.only.split(","), arguments.rounds, figures)
+    if "unrelated" in wanted:
+        made["unrelated"] = unrelated(arguments.rounds)
+    if "memory" in wanted:
+        made["memory"] = memory()
+    if arguments.docs:
+        write_docs(arguments.docs, made)
+        if figures:
+            write_plot(arguments.docs, figures)
+
+
+def loads(kinds: list[str], rounds: int, figures: dict[str, dict[str, Any]]) -> list[str]:
+    """The table of first replies and further actors; ``figures`` receives the medians, by kind."""
     lines = [
         f"Python {platform.python_version()}, {os.cpu_count()} cores, "
-        f"medians of {arguments.rounds} rounds, seconds; the two take turns.",
+        f"medians of {rounds} rounds, seconds; the two take turns.",
         "",
         "| source | step | ours | Thespian's importer | times faster | plain import of the tree |",
         "|---|---|---|---|---|---|",
     ]
-    figures: dict[str, dict[str, Any]] = {}
-    for kind in arguments.only.split(","):
+    for kind in kinds:
         rows: dict[str, list[dict[str, Any]]] = {"ours": [], "thespian": [], "plain": []}
-        for _ in range(arguments.rounds):
+        for _ in range(rounds):
             for way in ("ours", "thespian"):
                 rows[way].append(run(way, "first", kind))
             rows["plain"].append(plain_import(kind))
@@ -510,15 +550,19 @@ def compare(arguments: argparse.Namespace) -> None:
                 f"| {title} | {name} | {ours[step]:.3f} | {theirs[step]:.3f} | {ratio:.1f} | {beside} |"
             )
             print(lines[-1], flush=True)
-    lines += [
-        "",
+    return lines
+
+
+def unrelated(rounds: int) -> list[str]:
+    """The table of imports that have nothing to do with what is loaded."""
+    lines = [
         "| 100 unrelated imports in an installed actor, beside | ours | Thespian's |",
         "|---|---|---|",
     ]
     for loaded in ("0", "1", "20"):
         found = {
             way: statistics.median(
-                run(way, "unrelated", loaded)["unrelated"] for _ in range(arguments.rounds)
+                run(way, "unrelated", loaded)["unrelated"] for _ in range(rounds)
             )
             for way in ("ours", "thespian")
         }
@@ -526,7 +570,12 @@ def compare(arguments: argparse.Namespace) -> None:
             f"| {loaded} sources of 300 modules | {found['ours']:.3f} | {found['thespian']:.3f} |"
         )
         print(lines[-1], flush=True)
-    lines += ["", "| resident memory, MB | ours | Thespian's |", "|---|---|---|"]
+    return lines
+
+
+def memory() -> list[str]:
+    """The table of resident memory."""
+    lines = ["| resident memory, MB | ours | Thespian's |", "|---|---|---|"]
     told = {
         way: medians([run(way, "memory", "300") for _ in range(3)]) for way in ("ours", "thespian")
     }
@@ -536,12 +585,37 @@ def compare(arguments: argparse.Namespace) -> None:
         "actor": "an installed actor then",
     }.items():
         lines.append(f"| {name} | {told['ours'][key]:.1f} | {told['thespian'][key]:.1f} |")
-    print("\n".join(lines))
-    if arguments.docs:
-        write_docs(arguments.docs, lines, figures)
+        print(lines[-1], flush=True)
+    return lines
 
 
-def write_docs(folder: Path, lines: list[str], figures: dict[str, dict[str, Any]]) -> None:
+def write_docs(folder: Path, made: dict[str, list[str]]) -> None:
+    """Write the tables that were made; what stands there of the others is kept."""
+    path = folder / "load.md"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    parts = [
+        "# How fast sources load\n\nMade by `python benchmarks/load.py --docs docs`, in sections; "
+        "[loading.md](loading.md#figures) tells which run is which."
+    ]
+    for name, start in SECTIONS.items():
+        if name in made:
+            parts.append("\n".join(made[name]))
+        elif start in before:
+            place = before.index(start)
+            end = min(
+                (
+                    before.index(mark, place + 1)
+                    for mark in (*SECTIONS.values(), "![](")
+                    if mark in before[place + 1 :]
+                ),
+                default=len(before),
+            )
+            parts.append(before[place:end].rstrip())
+    path.write_text("\n\n".join([*parts, "![](load.svg)\n"]), encoding="utf-8")
+
+
+def write_plot(folder: Path, figures: dict[str, dict[str, Any]]) -> None:
+    """Draw the first replies."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -571,10 +645,6 @@ def write_docs(folder: Path, lines: list[str], figures: dict[str, dict[str, Any]
     figure.tight_layout()
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / "load.svg", metadata={"Date": None})
-    text = "# How fast sources load\n\nMade by `python benchmarks/load.py --docs docs`.\n\n"
-    (folder / "load.md").write_text(
-        text + "\n".join(lines) + "\n\n![](load.svg)\n", encoding="utf-8"
-    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -182,3 +183,37 @@ def test_an_actor_whose_host_came_to_refuse_it_goes_elsewhere_and_that_is_no_dea
     assert created(groups.timer(("restart", "h", 0), 2.0))
     groups.actor_ready(actor.id, "h", 2.1)
     assert "g" not in groups.failures
+
+
+def test_a_class_that_takes_too_long_to_tell_holds_the_admin_up_for_its_limit_only() -> None:
+    def endless(module: str, name: str) -> Any:
+        while True:
+            time.sleep(60)
+
+    answers, began = placement.Placement(endless), time.monotonic()
+    assert answers.fits("m", "A", {}, None) and not answers._known
+    assert placement.LIMIT <= time.monotonic() - began < placement.LIMIT + 2
+
+
+def test_an_answer_holds_for_its_class_capabilities_and_requirements_alone() -> None:
+    class Picky:
+        @staticmethod
+        def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:  # noqa: N802
+            return bool(capabilities.get("gold")) and requirements.get("colour", "red") == "red"
+
+    found: list[str] = []
+    answers = placement.Placement(lambda module, name: Picky)
+    real = placement._ask
+
+    def counting(question: Any, count: int) -> bytes:
+        found.append("asked")
+        return real(question, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "_ask", counting)
+        for _ in range(3):
+            assert answers.fits("m", "A", {"gold": True, "b": 1}, {})
+            assert answers.fits("m", "A", {"b": 1, "gold": True}, {}), "the order means nothing"
+            assert not answers.fits("m", "A", {"gold": False}, {})
+            assert not answers.fits("m", "A", {"gold": True, "b": 1}, {"colour": "blue"})
+    assert len(found) == 3

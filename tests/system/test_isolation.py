@@ -37,10 +37,21 @@ class Doer(ActorTypeDispatcher):
     got = None
 
     def receiveMsg_dict(self, message, sender):
+        if "DirectorResponse" in message:
+            self.send(message["ActorAddress"], {"do": "word"})
+            return
         try:
             self.send(sender, getattr(self, message["do"])(message, sender))
         except Exception:
             self.send(sender, traceback.format_exc())
+
+    def receiveMsg_str(self, message, sender):
+        self.got = message
+
+    def reach_through_the_director(self, message, sender):
+        director = self.createActor("director.Director", globalName="Director")
+        self.send(director, {"DirectorOp": "RetrieveRole", "Role": message["role"]})
+        return "asked"
 
     def receiveMsg_Thing(self, message, sender):
         self.got = (type(message) is Thing, message.word)
@@ -148,6 +159,11 @@ def test_an_actor_creates_one_of_an_installed_package_by_name(two: Two) -> None:
 def test_an_actor_creates_one_of_another_group_by_its_hash(two: Two) -> None:
     made = two.ask("Two", do="create", what="app.doer.Helper", hash=two.hashes[0])
     assert two.ask(made) == "one"
+
+
+def test_an_actor_reaches_one_of_another_group_through_the_director(two: Two) -> None:
+    assert two.ask("Two", do="reach_through_the_director", role="One") == "asked"
+    eventually(lambda: two.ask("Two", do="what_came") == "one, newer")
 
 
 def test_an_installed_actor_sees_no_source(two: Two) -> None:
