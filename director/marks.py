@@ -22,6 +22,7 @@ from director.files import (
     read_regular,
     write_atomically,
 )
+from director.store import MARKS
 from director.tls.rules import Rule, Source, bare
 from director.tls.version import date_of, is_outsized, version_key
 
@@ -165,7 +166,7 @@ class Marks:
     @property
     def path(self) -> Path:
         """The file."""
-        return self.state / "marks.json"
+        return self.state / MARKS
 
     def read(self) -> MarkBook:
         """What was accepted so far.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for another command; starting a system may take the longest.
 LOCK_LIMIT = 120.0
+#: In the state directory: the highest versions seen (`director.marks`).
+MARKS = "marks.json"
 #: Seconds after which a temporary file beside a .tls is nobody's any more.
 LEFTOVER_AGE = 3600.0
 #: Bytes of a key file; the largest key that is accepted takes some 3,000.

@@ -23,9 +23,8 @@ from director.files import read_regular
 from director.marks import Accepted, Arrivals, MarkBook, Marks
 from director.settings.config import Trust, read_trust
 from director.store import Store
-from director.tls.archive import Limits
 from director.tls.keys import RSA, PublicKey
-from director.tls.limits import RSA_FLOOR
+from director.tls.limits import RSA_FLOOR, Limits
 from director.tls.naming import split_file_name
 from director.tls.rules import InTime, KeyGroups, ManifestRequired, Revoked, Rule, Source, bare
 from director.tls.verify import Members, Policy, Verdict, verify_again, verify_into

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,10 @@ def test_what_runs_before_everything_else_needs_only_the_standard_library(name: 
                 and not any(target == room or target.startswith(room + ".") for room in STDLIB_ONLY)
             }
             assert not outside, f"{name} imports {outside}"
+
+
+def test_the_director_and_its_forks_the_actors_live_without_what_reads_keys_and_archives() -> None:
+    code = "import director.actors.director, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    heavy = {"cryptography", "zipfile", "compileall", "packaging.requirements", "director.trust"}
+    assert not heavy & set(done.stdout.decode().split())

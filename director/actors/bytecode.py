@@ -6,7 +6,6 @@ A source runs without it; a module that is imported later is only quicker with i
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import os
 import subprocess
@@ -59,6 +58,8 @@ def compile_tree(directory: Path) -> None:
     Args:
         directory: an unpacked source.
     """
+    import compileall  # not in the Director, whose forks the actors are
+
     compileall.compile_dir(str(directory), quiet=2, maxlevels=64, workers=1)
 
 

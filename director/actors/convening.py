@@ -31,7 +31,7 @@ from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
 from director.actors.words import last_words
 from director.files import read_regular
-from director.tls.archive import Limits
+from director.tls.limits import Limits
 
 log = logging.getLogger("director")
 

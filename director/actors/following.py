@@ -16,7 +16,7 @@ from typing import Any
 from thespian.actors import ActorExitRequest
 
 from director import convention
-from director.actors import leftovers, pids, reporting
+from director.actors import apart, leftovers, pids, reporting
 from director.actors.known import KnownSource, everything, remember
 from director.actors.members import Members
 from director.actors.messages import AUTHORITY_NAME, Message, reply
@@ -25,7 +25,6 @@ from director.actors.reaping import Reaping
 from director.actors.words import last_words
 from director.errors import DirectorError
 from director.settings.config import director_directory, read_convention
-from director.trust import HostTrust
 
 log = logging.getLogger("director")
 
@@ -194,7 +193,7 @@ class Following(Reaping):
 
     def _keys(self, token: str) -> dict[str, str]:
         if self.own_keys.get("") != token:
-            self.own_keys = reporting.keys(self._store()) | {"": token}
+            self.own_keys = apart.keys(self._store()) | {"": token}
         return {one: name for one, name in self.own_keys.items() if one}
 
     def _on_bytes(self, message: Message, sender: Any) -> None:
@@ -262,8 +261,7 @@ class Following(Reaping):
     def _do_EndRevoked(self, message: Message, sender: Any) -> None:
         """An unload from here would reach the whole convention: what runs here ends, and nothing of it starts again."""
         store = self._store()
-        trust = HostTrust(store, "refresh", warn=log.warning)
-        found = {} if self._leads() else trust.revoked(self.unpacked)
+        found = {} if self._leads() else apart.revoked(store, self.unpacked)
         for source_hash, reason in found.items():
             text = f"It is revoked on this host: {reason}."
             self.refusals[source_hash] = ("revoked", text)
@@ -276,7 +274,10 @@ class Following(Reaping):
             self._forget(source_hash)
             remember(store.state, KnownSource(source_hash, refused=text))
             log.warning("%s is revoked: %s; its processes %s ended", source_hash, reason, ended)
-            trust.audit_loaded(source_hash, "ended", "revoked", reason)
         if found:
+            try:
+                apart.note_ended(store, found)
+            except DirectorError as problem:
+                log.warning("the end of what is revoked is not in the audit log: %s", problem)
             self.send(self._authority(), {"AuthorityOp": "Sweep"})
         self.send(sender, reply("RevokedEnded", message, True, Ended=found))

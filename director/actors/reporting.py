@@ -1,6 +1,6 @@
 """What a member tells its leader of itself.
 
-What lives here: the content of a Report, and the keys that a host has. No sending (`director.actors.convening`).
+What lives here: the content of a Report. No sending (`director.actors.convening`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,11 @@ import platform
 import socket
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import director
 from director.actors.messages import PROTOCOL, Message
 from director.convention import HOST_VARIABLE
-from director.marks import Marks
-from director.settings.config import read_trust
-from director.store import Store
-from director.tls.rules import bare
-from director.trust import HostTrust
+from director.store import MARKS, Store
 
 
 def report(
@@ -51,7 +46,7 @@ def trust_token(store: Store) -> str:
     found = [
         *store.directory.glob("*_tls.key"),
         *store.directory.glob("*.cfg"),
-        Marks(store.state).path,
+        store.state / MARKS,
     ]
     for path in sorted(found):
         try:
@@ -60,9 +55,3 @@ def trust_token(store: Store) -> str:
             continue
         told.append(f"{path.name} {stat.st_mtime_ns} {stat.st_size}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def keys(store: Store) -> dict[str, str]:
-    """The keys that validate on this host now: fingerprint → file name."""
-    ring = HostTrust(store, "report").keyring(read_trust(store.directory, os.environ))
-    return {bare(key.fingerprint): Path(key.name).name for key in ring.keys}

@@ -34,7 +34,7 @@ from director.files import read_regular
 from director.history import Event, History, Pin, Pins, undo_target
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
-from director.tls.archive import Limits
+from director.tls.limits import Limits
 from director.tls.naming import file_name, split_file_name
 
 log = logging.getLogger("director")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from director.errors import DamagedArchive, DirectorError
+from director.tls.limits import DEFAULT_LIMITS, Limits
 
 #: 2020-02-02 00:00 UTC, the date that hatchling gives members of reproducible archives.
 DEFAULT_EPOCH = 1580601600
@@ -39,18 +40,6 @@ class Member:
 
     name: str
     data: bytes
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an archive may cost; the defaults are far above any application seen."""
-
-    max_bytes: int = 512 << 20
-    max_members: int = 60_000
-    max_unpacked: int = 2 << 30
-    #: What unpacks to more than this and to so many times its own size is a bomb; deflate can do 1,032 times.
-    suspicious: int = 64 << 20
-    max_ratio: int = 100
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ class Archive:
         return raw
 
 
-def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
+def read_archive(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Archive:
     """Walk the whole ZIP forward, accept nothing unusual, and return what it holds.
 
     Raises:
@@ -169,7 +158,7 @@ def read_archive(data: bytes, limits: Limits = Limits()) -> Archive:
     return read_parts(view[: -_END.size], bytes(view[-_END.size :]), limits)
 
 
-def read_parts(body: memoryview, end_record: bytes, limits: Limits = Limits()) -> Archive:
+def read_parts(body: memoryview, end_record: bytes, limits: Limits = DEFAULT_LIMITS) -> Archive:
     """Read a ZIP without having it in one piece, as it lies in an envelope.
 
     Args:

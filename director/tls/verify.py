@@ -20,9 +20,10 @@ from packaging.tags import Tag, parse_tag, sys_tags
 from packaging.version import InvalidVersion
 
 from director.errors import DirectorError, NotValidated
-from director.tls.archive import Archive, Limits, read_parts
+from director.tls.archive import Archive, read_parts
 from director.tls.container import Envelope, open_envelope
 from director.tls.keys import PublicKey
+from director.tls.limits import Limits
 from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest
 from director.tls.naming import file_name as file_name_of
 from director.tls.naming import reserved_names, split_file_name

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director.errors import DamagedArchive, DirectorError
-from director.tls.archive import Limits, Member, read_archive, write_archive
+from director.tls.archive import Member, read_archive, write_archive
+from director.tls.limits import Limits
 
 MEMBERS = [Member("a/__init__.py", b""), Member("a/b.py", b"x = 1\n" * 50), Member("ü.txt", b"u")]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from packaging.tags import Tag, sys_tags
 
 from director.marks import Arrivals, MarkBook
-from director.tls.archive import Limits, Member, write_archive
+from director.tls.archive import Member, write_archive
 from director.tls.container import seal
 from director.tls.keys import (
     PublicKey,
@@ -24,6 +24,7 @@ from director.tls.keys import (
     generate_key,
     generate_p256,
 )
+from director.tls.limits import Limits
 from director.tls.manifest import (
     MANIFEST_NAME,
     TLI_NAME,
