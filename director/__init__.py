@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from director.actors.director import Director
+    from director.actors.doors import Director
     from director.commands import DirectorControl
     from director.errors import DirectorError
     from director.logfilter import ActorAddressLogFilter
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ActorAddressLogFilter": "director.logfilter",
-    "Director": "director.actors.director",
+    "Director": "director.actors.doors",
     "DirectorControl": "director.commands",
     "DirectorError": "director.errors",
     "Roles": "director.roles",

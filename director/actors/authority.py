@@ -27,6 +27,7 @@ from thespian.actors import (
 )
 
 from director import convention
+from director.actors.doors import DIRECTOR_CLASS
 from director.actors.known import KnownSource, WordsOfPlacement, forget, recall, remember
 from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
@@ -240,9 +241,7 @@ class SourceAuthority(ActorTypeDispatcher):
         if ended and not (state / MEANT_END).exists():
             log.error("the Director, process %s, has died; creating another", self.director_pid)
             self.director_pid = 0
-            director = self.createActor(
-                "director.actors.director.Director", globalName=DIRECTOR_NAME
-            )
+            director = self.createActor(DIRECTOR_CLASS, globalName=DIRECTOR_NAME)
             self.send(director, {"DirectorOp": "Startup", **self.places})
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:

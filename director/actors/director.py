@@ -28,6 +28,7 @@ from thespian.system.messages.status import Thespian_ActorStatus, Thespian_Statu
 from director.actors import answers, leftovers, notebook, pids, silence
 from director.actors import versions as m
 from director.actors.convening import Convening
+from director.actors.doors import AUTHORITY_CLASS
 from director.actors.known import forget
 from director.actors.messages import (
     AUTHORITY_NAME,
@@ -314,9 +315,7 @@ class Director(Convening):
 
     def _authority(self) -> Any:
         """The Source Authority, which was told its directories."""
-        authority = self.createActor(
-            "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
-        )
+        authority = self.createActor(AUTHORITY_CLASS, globalName=AUTHORITY_NAME)
         store = self._store()
         places = {"Directory": str(store.directory), "State": str(store.state)}
         told = {"Director": self.myAddress, "Pid": os.getpid()}

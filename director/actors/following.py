@@ -17,6 +17,7 @@ from thespian.actors import ActorExitRequest
 
 from director import convention
 from director.actors import apart, leftovers, pids, reporting
+from director.actors.doors import AUTHORITY_CLASS
 from director.actors.known import KnownSource, everything, remember
 from director.actors.members import Members
 from director.actors.messages import AUTHORITY_NAME, Message, reply
@@ -107,9 +108,7 @@ class Following(Reaping):
         self.send(self._authority(), told | places)
 
     def _authority(self) -> Any:
-        return self.createActor(
-            "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
-        )
+        return self.createActor(AUTHORITY_CLASS, globalName=AUTHORITY_NAME)
 
     # ---- what the leader says --------------------------------------------------------------------
 

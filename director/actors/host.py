@@ -18,6 +18,7 @@ from typing import Any
 
 from director import convention
 from director.actors import runtime
+from director.actors.doors import AUTHORITY_CLASS, DIRECTOR_CLASS
 from director.actors.known import forget_all
 from director.actors.messages import AUTHORITY_NAME, DIRECTOR_NAME
 from director.settings.config import Config, read_config
@@ -49,10 +50,8 @@ def start(config: Config, state: Path) -> dict[str, Any]:
     capabilities |= convention.address(config.convention_leader, config.admin_port)
     system = ActorSystem(config.system_base, capabilities, logDefs=config.logging)
     limit = timedelta(seconds=START_LIMIT)
-    director = system.createActor("director.actors.director.Director", globalName=DIRECTOR_NAME)
-    authority = system.createActor(
-        "director.actors.authority.SourceAuthority", globalName=AUTHORITY_NAME
-    )
+    director = system.createActor(DIRECTOR_CLASS, globalName=DIRECTOR_NAME)
+    authority = system.createActor(AUTHORITY_CLASS, globalName=AUTHORITY_NAME)
     places = {"Directory": str(config.directory), "State": str(state)}
     identity = system.ask(director, {"DirectorOp": "Startup", **places}, limit)
     if not isinstance(identity, dict) or identity.get("DirectorResponse") != "Identity":

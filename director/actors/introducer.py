@@ -6,6 +6,7 @@ from typing import Any
 
 from thespian.actors import ActorTypeDispatcher
 
+from director.actors.doors import DIRECTOR_CLASS
 from director.actors.messages import DIRECTOR_NAME, Message
 from director.convention import HOST
 
@@ -20,5 +21,5 @@ class Introducer(ActorTypeDispatcher):
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """``{"MemberOp": "Meet", "Leader": address, …}``."""
-        director = self.createActor("director.actors.director.Director", globalName=DIRECTOR_NAME)
+        director = self.createActor(DIRECTOR_CLASS, globalName=DIRECTOR_NAME)
         self.send(director, message)

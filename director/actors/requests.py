@@ -21,6 +21,7 @@ from director.actors import answers
 from director.actors import groups as g
 from director.actors import versions as m
 from director.actors.bytecode import Compilers
+from director.actors.doors import NOTEBOOK_CLASS
 from director.actors.messages import (
     PROTOCOL,
     Message,
@@ -126,9 +127,7 @@ class Requests(ActorTypeDispatcher):
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.notifyOnSourceAvailability()
             self._convene()
-            self.notebook = self.createActor(
-                "director.actors.notebook.Notebook", globalName=NOTEBOOK_NAME
-            )
+            self.notebook = self.createActor(NOTEBOOK_CLASS, globalName=NOTEBOOK_NAME)
             self.send(self.notebook, {"NotebookOp": "Recall"})
 
     def _do_Identify(self, message: Message, sender: Any) -> None:
