@@ -49,7 +49,7 @@ class Anything(ActorTypeDispatcher):
         self.registerSourceAuthority()
         self.send(sender, "ok")
     def receiveMsg_ValidateSource(self, message, sender):
-        self.send(sender, ValidatedSource(message.sourceHash, open(sys.argv[2], "rb").read(), "x"))
+        self.send(sender, ValidatedSource(message.sourceHash, open(sys.argv[2], "rb").read(), sys.argv[4]))
 
 if sys.argv[3] == "opened":
     honest = convention.ConventioneerAdmin.h_SourceHashTransferRequest
@@ -93,13 +93,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[L
         yield made
 
 
-def hostile(leader: LabHost, home: Path, how: str, sealed: bytes, opened: bytes) -> Any:
-    """What the creator heard, and after how many seconds."""
+def hostile(
+    leader: LabHost, home: Path, how: str, sealed: bytes, opened: bytes, name: str = "x"
+) -> Any:
+    """What the creator heard, and after how many seconds; the leader offers it under this name."""
     (home / "sealed").write_bytes(sealed)
     (home / "opened").write_bytes(opened)
     script = home / "hostile.py"
     script.write_text(HOSTILE)
-    command = [sys.executable, str(script), str(home / "sealed"), str(home / "opened"), how]
+    command = [sys.executable, str(script), str(home / "sealed"), str(home / "opened"), how, name]
     environ = {
         "PATH": "/usr/bin:/bin:/usr/sbin",
         "CONVENTION_REREGISTRATION_PERIOD": "0:03",
@@ -176,6 +178,56 @@ def test_a_member_refuses_what_a_hostile_leader_makes_of_signed_files(
     assert trace.read_text().splitlines()  # the leader itself may run what it likes
     assert member.network() not in trace.read_text().splitlines()
     assert not member.actors()
+
+
+@pytest.mark.parametrize(("group", "name"), [("aged", "aged-1.tls"), ("nameless", "")])
+def test_a_member_refuses_an_old_signed_version_by_its_own_marks(
+    lab: Lab, key: SigningKey, tmp_path: Path, group: str, name: str
+) -> None:
+    """The leader under somebody else's hand offers it under its right name, or under none."""
+    leader, member, _ = lab.hosts
+    if not member.processes():
+        member.done("start")
+    trace = tmp_path / "ran"
+    word = textwrap.dedent(WORD % str(trace))
+    newer = tmp_path / f"{group}-3.tls"
+    newer.write_bytes(make_tls(key, group, "3", TLI, {"word.py": word}))
+    member.done("install", str(newer))
+    old = make_tls(key, group, "1", TLI, {"word.py": word})
+    opened = io.BytesIO()
+    with zipfile.ZipFile(opened, "w") as archive:
+        archive.writestr("word.py", word)
+    before = member.log().count("refused (downgrade)")
+    told, seconds = hostile(leader, tmp_path, "original", old, opened.getvalue(), name)
+    assert member.log().count("refused (downgrade)") == before + 1, (told, member.log())
+    assert "older than 3" in told and seconds < 6, told
+    assert trace.read_text().splitlines()  # the leader itself may run what it likes
+    assert member.network() not in trace.read_text().splitlines()
+    assert not member.actors()
+
+
+def test_a_member_runs_an_old_signed_version_whose_bytes_it_accepted_before(
+    lab: Lab, key: SigningKey, tmp_path: Path
+) -> None:
+    leader, member, _ = lab.hosts
+    if not member.processes():
+        member.done("start")
+    trace = tmp_path / "ran"
+    word = textwrap.dedent(WORD % str(trace))
+    old = make_tls(key, "back", "1", TLI, {"word.py": word})
+    for version, data in (("1", old), ("3", make_tls(key, "back", "3", TLI, {"word.py": ""}))):
+        file = tmp_path / f"back-{version}.tls"
+        file.write_bytes(data)
+        member.done("install", str(file))
+    opened = io.BytesIO()
+    with zipfile.ZipFile(opened, "w") as archive:
+        archive.writestr("word.py", word)
+    told, _ = hostile(leader, tmp_path, "original", old, opened.getvalue(), "back-1.tls")
+    assert told == "'word'" and member.network() in trace.read_text().splitlines()
+    assert (
+        "accepted before, older than the mark"
+        in (member.directory / ".state" / "audit.jsonl").read_text()
+    )
 
 
 def test_the_operators_own_word_about_remote_sources_wins(lab: Lab, tmp_path: Path) -> None:
