@@ -145,6 +145,8 @@ class Activation(Endings):
         actor.ready = True
         if actor.lost:
             self._found_host(version, actor)
+        elif version.state is State.ACTIVE and not actor.trial:
+            self._out.append(Changed(version.group, "actor"))
         if actor.trial:
             actor.tried = True
             self._end(actor)

@@ -25,10 +25,11 @@ from director import convention
 from director.actors import reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
-from director.actors.following import BEAT, PENDING, Following
+from director.actors.following import BEAT, PENDING
 from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
+from director.actors.naming import Naming
 from director.actors.words import last_words
 from director.files import read_regular
 from director.tls.limits import Limits
@@ -41,7 +42,7 @@ WHY_LIMIT, AGAIN = 1.5, 0.5
 DOUBT = 4.0
 
 
-class Convening(Following):
+class Convening(Naming):
     """The part of the Director that leads other hosts."""
 
     def __init__(self) -> None:
@@ -208,6 +209,9 @@ class Convening(Following):
             "Bytes": self._on_bytes,
             "Report": self._on_report,
             "Because": self._on_because,
+            "Create": self._on_create,
+            "Created": self._on_created,
+            "Exited": self._on_exited,
         }.get(str(message.get("MemberOp")))
         if message.get("MemberOp") == "Meet" and self.store is None:
             self._start_by_itself()
@@ -359,11 +363,16 @@ class Convening(Following):
         self.created.pop(actor_id, None)
         self.open.pop(actor_id, None)
         self.sent.pop(actor_id, None)
+        scout = self.scouts.pop(actor_id, None)
+        if scout is not None:
+            self.send(scout[0], ActorExitRequest())
 
     # ---- creating --------------------------------------------------------------------------------
 
     def _create(self, action: m.Create) -> None:
         self.created[action.actor] = action
+        if self._create_named(action):
+            return
         banned = self.members.banned(action.source_hash)
         self.actors.addresses[action.actor] = self.createActor(
             action.class_name,
@@ -407,18 +416,21 @@ class Convening(Following):
             return
         self._create(action)
         for message in self.sent.get(actor_id, []):
-            self.send(self.actors.addresses[actor_id], message)
+            if actor_id in self.actors.addresses:  # one with a name is talked to when it is there
+                self.send(self.actors.addresses[actor_id], message)
 
     def _say(self, actor_id: int, message: Any) -> None:
         """Send to a role actor; kept until it gives a sign of life, for it may have to be created elsewhere."""
         if actor_id not in self.actors.met:
             self.sent.setdefault(actor_id, []).append(message)
-        self.send(self.actors.addresses[actor_id], message)
+        if actor_id in self.actors.addresses:
+            self.send(self.actors.addresses[actor_id], message)
 
     def _met(self, actor_id: int, admin: Any) -> None:
         """An actor gave a sign of life, from the system of this Admin."""
         self.sent.pop(actor_id, None)
         self.open.pop(actor_id, None)
+        self._note_site(actor_id, str(admin))
         if str(admin) in self.members.present:
             self.members.places[actor_id] = str(admin)
 

@@ -206,6 +206,8 @@ class Director(Convening):
 
     def receiveMsg_Thespian_ActorStatus(self, message: Thespian_ActorStatus, sender: Any) -> None:
         """The answer to AskReady: Thespian gives it once ``__init__`` is done, in message order."""
+        self._order_came(sender)
+        self._scout_told(sender, message.adminAddress)
         actor_id = self.actors.id_of(sender)
         if actor_id:
             source_hash = getattr(message, "sourceHash", None)
@@ -220,6 +222,8 @@ class Director(Convening):
     def receiveMsg_ChildActorExited(self, message: ChildActorExited, sender: Any) -> None:
         """An actor ended, or could not be created at all."""
         actor_id = self.actors.id_of(message.childAddress)
+        self._order_ended(message.childAddress)
+        self._scout_ended(message.childAddress)
         self.open.pop(actor_id, None)
         if actor_id and not self.closing:
             self._exited(actor_id)
@@ -287,7 +291,7 @@ class Director(Convening):
                 case m.AskReady(actor):
                     self._say(actor, Thespian_StatusReq())
                 case m.End(actor):
-                    self.send(self.actors.addresses[actor], ActorExitRequest())
+                    self._say(actor, ActorExitRequest())
                 case m.KillActor(actor):
                     self._kill_actor(actor)
                 case m.Kill(source_hash):
