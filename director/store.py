@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
 from director.files import locked, make_private, owner_for, read_regular, write_atomically
+from director.tls.limits import DEFAULT_LIMITS
 from director.tls.naming import split_file_name
 from director.tls.version import version_key
 
@@ -144,7 +146,8 @@ class Store:
     def override(self, group: str) -> Path | None:
         """The operator's own ``GROUP.tli``, where there is one."""
         path = self.directory / f"{group}.tli"
-        return path if path.is_file() else None
+        # What is there and cannot be read, such as a link to nothing, is no reason to take another TLI than was wanted.
+        return path if os.path.lexists(path) else None
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -194,9 +197,11 @@ class Store:
         if not self.cache.root.is_dir():
             return
         here = set()
-        for path in self.directory.glob("*.tls"):
-            with contextlib.suppress(OSError), path.open("rb") as stream:
-                here.add(hashlib.file_digest(stream, "sha256").hexdigest())
+        for one in (file for files in self.available().values() for file in files):
+            with contextlib.suppress(OSError):
+                here.add(
+                    hashlib.sha256(read_regular(one.path, DEFAULT_LIMITS.max_bytes)).hexdigest()
+                )
         self.cache.tidy(here)
 
     @property

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from director import DirectorControl
+from director.errors import SettingsError
 from director.files import open_to_append, read_regular
 from director.history import Event, History, Pins
+from director.loading import Definitions
 from director.marks import Marks
+from director.settings.config import read_trust, survey_config
 from director.settings.files import SETTINGS
-from director.tls.keys import SigningKey
+from director.store import Store
+from director.tls.keys import SigningKey, generate_key
 from tests.commands import run_command
+from tests.conftest import make_tls
 from tests.trust_cases import Workshop
 
 
@@ -126,3 +134,82 @@ def test_no_file_of_the_state_directory_holds_a_command_up(
         assert done.exit_code == 7 and "marks.json" in done.stderr, done.output
     else:
         assert done.exit_code == 0 or name in done.stderr, done.output
+
+
+@pytest.fixture
+def workshop_directory(tmp_path: Path, key: SigningKey) -> Path:
+    directory = tmp_path / "director"
+    directory.mkdir()
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    (directory / "app-1.0.tls").write_bytes(
+        make_tls(key, "app", "1.0", "{'Actors': {}}", {"app.py": ""})
+    )
+    return directory
+
+
+@pytest.mark.parametrize("name", ["zed-1.0.tls", "app-2.0.tls"])
+def test_a_fifo_or_a_giant_that_is_named_like_a_source_holds_up_nobody(
+    workshop_directory: Path, name: str
+) -> None:
+    store = Store(workshop_directory, workshop_directory / ".state")
+    kept = hashlib.sha256((workshop_directory / "app-1.0.tls").read_bytes()).hexdigest()
+    (store.state / "unpacked" / kept).mkdir(parents=True, mode=0o700)
+    (store.state / "unpacked").chmod(0o700)
+    a_fifo(workshop_directory / name)
+    store.tidy()
+    assert (store.state / "unpacked" / kept).is_dir()
+    (workshop_directory / name).unlink()
+    with (workshop_directory / name).open("wb") as stream:
+        stream.truncate(60 << 30)
+    began = time.monotonic()
+    store.tidy()
+    with DirectorControl(workshop_directory) as control:
+        told = {
+            one.path.name: digest for files in control.avail().values() for one, digest in files
+        }
+    assert told[name] == "" and told["app-1.0.tls"] != ""
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_a_link_to_nothing_is_no_setting_that_is_absent(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.cfg").symlink_to(tmp_path / "gone")
+    _, errors = survey_config(tmp_path, {})
+    try:
+        read_trust(tmp_path, {})
+    except SettingsError as problem:
+        errors = [*errors, problem]
+    assert any(f"{name}.cfg" in str(one) and "link to nothing" in str(one) for one in errors)
+
+
+def test_an_override_that_is_a_link_to_nothing_is_not_passed_over(workshop_directory: Path) -> None:
+    (workshop_directory / "app.tli").symlink_to(workshop_directory / "gone")
+    with DirectorControl(workshop_directory) as control:
+        chosen = control.store.find("app")
+        with pytest.raises(SettingsError, match=r"app\.tli"):
+            Definitions(control.store, {}, control.check).of(chosen, control.check(chosen.path))
+
+
+def test_two_keys_in_one_file_are_told_of(workshop_directory: Path, key: SigningKey) -> None:
+    other = generate_key(2048).public_pem
+    (workshop_directory / "both_tls.key").write_bytes(key.public_pem + other)
+    good, bad = Store(workshop_directory, workshop_directory / ".state").keys()
+    assert [Path(one.name).name for one in good] == ["sourcekey_tls.key"]
+    assert [one.code for one in bad] == ["key-several"]
+
+
+def test_who_else_owns_keys_and_settings_is_told(workshop_directory: Path) -> None:
+    if os.geteuid():
+        pytest.skip("ROOT ONLY: files are given away")
+    for name in ("sourcekey_tls.key", "thesplog.cfg"):
+        path = workshop_directory / name
+        path.touch()
+        path.chmod(0o644)
+        os.chown(path, 65534, 65534)
+    os.mkfifo(workshop_directory / "zed-1.0.tls")
+    (workshop_directory / "thesplog.cfg").write_text("{'version': 1}")
+    with DirectorControl(workshop_directory) as control:
+        told = control.doctor()
+    found = {(one.code, Path(one.text.split()[0]).name) for one in told}
+    assert {("foreign-owner", "sourcekey_tls.key"), ("foreign-owner", "thesplog.cfg")} <= found
+    assert ("irregular", "zed-1.0.tls") in found

@@ -6,6 +6,7 @@ What lives here: keys, sources and what is written down about them. What does no
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from director.control.base import Base, valid
 from director.control.results import Generated, KeyFiles
 from director.errors import DirectorError, NotFound, UsageError
-from director.files import create_files
+from director.files import create_files, read_regular
 from director.store import Available
 from director.text import nearest
+from director.tls.limits import DEFAULT_LIMITS
 from director.tls.naming import split_file_name
 
 if TYPE_CHECKING:
@@ -229,6 +231,10 @@ def source_hash(data: bytes) -> str:
 
 
 def source_hash_of(path: Path) -> str:
-    """The same of a file, however large it is."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    """The same of a file; "" where it is larger than anything that loads, or no regular file (OSError: unreadable)."""
+    try:
+        return source_hash(read_regular(path, DEFAULT_LIMITS.max_bytes))
+    except OSError as problem:
+        if problem.errno in {errno.EFBIG, errno.EINVAL}:
+            return ""
+        raise

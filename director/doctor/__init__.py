@@ -116,12 +116,22 @@ def _keys(patient: Patient) -> Iterator[Finding]:
 def _permissions(store: Store) -> Iterator[Finding]:
     looked_at = [store.directory, *sorted(store.directory.glob("*_tls.key"))]
     looked_at += sorted(store.directory.glob("*.cfg"))
+    # Root, who may do all anyway, and the user that the actor system runs as.
+    place = store.state if store.state.is_dir() else store.directory
+    trusted = {0, place.stat().st_uid}
     for path in looked_at:
         try:
-            mode = path.stat().st_mode
+            told = path.stat()
         except OSError as problem:
             yield Finding("error", "unreadable", f"{path}: {problem.strerror}.", "Mend its mode.")
             continue
+        mode = told.st_mode
+        if os.name == "posix" and told.st_uid not in trusted:
+            owner = _name_of(told.st_uid)
+            text = f"{path} belongs to {owner}, who so decides what runs here."
+            yield Finding(
+                "warning", "foreign-owner", text, f"chown it to {_name_of(min(trusted))}."
+            )
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             text = f"{path} can be written by everybody, and so decides who ships code here."
             yield Finding("error", "world-writable", text, f"chmod o-w {path}")
@@ -134,6 +144,15 @@ def _permissions(store: Store) -> Iterator[Finding]:
         if not os.access(store.state, os.W_OK):
             text = f"The state directory {store.state} cannot be written by this user."
             yield Finding("warning", "state-read-only", text, "Run as the actor system's user.")
+
+
+def _name_of(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def _settings(patient: Patient) -> Iterator[Finding]:
@@ -179,6 +198,12 @@ def _tlis(patient: Patient) -> Iterator[Finding]:
 
 
 def _sources(patient: Patient) -> Iterator[Finding]:
+    for path in sorted(patient.store.directory.glob("*.tls")):
+        if not path.is_file():
+            text = f"{path} is no regular file, and is passed over."
+            yield Finding(
+                "warning", "irregular", text, "Remove it, or place the file itself there."
+            )
     try:
         read_trust(patient.store.directory, patient.environ)
     except SettingsError:
@@ -188,8 +213,10 @@ def _sources(patient: Patient) -> Iterator[Finding]:
             try:
                 verdict = patient.check(one.path)
             except DirectorError as problem:
-                yield Finding("error", problem.code, problem.message, problem.hint)
-                return
+                yield Finding(
+                    "error", problem.code, problem.message, problem.hint or "Remove or replace it."
+                )
+                continue
             if not verdict.valid:
                 text = f"{one.path}: {verdict.message}"
                 yield Finding("warning", verdict.code, text, "Replace or remove it.")

@@ -15,7 +15,7 @@ import re
 import reprlib
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -25,6 +25,11 @@ from director.settings.grammar import BINARY, MODULES, check, dotted, plain, wro
 _LONGEST_TEXT = 1 << 20
 _MOST_ITEMS = 1_000_000
 _MOST_BITS = 8192
+#: Characters of a text that is formatted.
+_LONGEST_FORMAT = 65536
+#: Keys of one dictionary or set that are no text: their hashes are known beforehand, so that a file can hold such as
+#: collide, each of which costs a step for every one before it (CVE-2012-1150 was about texts).
+_MOST_GUESSABLE = 1000
 #: What all operations of one text may make together, in parts (characters, items, a third of a bit).
 _MOST_IN_ALL = 4_000_000
 
@@ -155,16 +160,25 @@ class _Walker:
         return self.items(node.elts)
 
     def see_Set(self, node: ast.Set) -> Any:
-        return self.attempt(node, set, self.items(node.elts))
+        return self.attempt(node, set, self.bounded(node, self.items(node.elts)))
+
+    def bounded(self, node: ast.expr, keys: list[Any]) -> list[Any]:
+        if _guessable(keys) > _MOST_GUESSABLE:
+            self.wrong(node, f"it has more than {_MOST_GUESSABLE} keys that are no texts")
+        return keys
 
     def items(self, nodes: Sequence[ast.expr]) -> list[Any]:
         return [self.value(node) for node in nodes]
 
     def see_Dict(self, node: ast.Dict) -> Any:
         told: dict[Any, Any] = {}
+        guessable = 0
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             assert key_node is not None  # noqa: S101 - `check` refuses `**`
             key = self.value(key_node)
+            guessable += not isinstance(key, (str, bytes))
+            if guessable > _MOST_GUESSABLE:
+                self.wrong(node, f"it has more than {_MOST_GUESSABLE} keys that are no texts")
             try:
                 if key in told:
                     self.wrong(key_node, f"the key {_brief(key)} is there twice")
@@ -269,6 +283,11 @@ def _brief(value: Any) -> str:
     return reprlib.repr(value)
 
 
+def _guessable(keys: Iterable[Any]) -> int:
+    """How many of these keys are no texts."""
+    return sum(not isinstance(key, (str, bytes)) for key in keys)
+
+
 def _weight(value: Any) -> int:
     """How much a value holds, each part as often as it stands in it; counting stops where it is too much anyway.
 
@@ -295,13 +314,24 @@ def _too_big(operation: type[ast.operator], left: Any, right: Any) -> bool:
         # Each field may take the whole right side, at ten characters a part (an escape), and its width.
         fields, held = text.count("%"), 10 * _weight(right)
         taken = held if isinstance(right, tuple) else fields * held
-        wide = _WIDE_FORMAT.search(text) is not None
-        return wide or taken + fields * _WIDEST > _MOST_IN_ALL
+        # The search comes last: for each field it may look through all of the text.
+        return (
+            len(text) > _LONGEST_FORMAT
+            or taken + fields * _WIDEST > _MOST_IN_ALL
+            or _WIDE_FORMAT.search(text) is not None
+        )
     if operation is ast.Mult:
         for items, times in ((left, right), (right, left)):
             if isinstance(items, (str, bytes, list, tuple)) and isinstance(times, int):
                 return _weight(items) * times > _MOST_ITEMS
+    if operation in {ast.BitOr, ast.BitXor} and isinstance(left, (set, dict)):
+        return (
+            isinstance(right, (set, dict))
+            and _guessable(left) + _guessable(right) > _MOST_GUESSABLE
+        )
     if isinstance(left, int) and isinstance(right, int):
+        if operation in {ast.FloorDiv, ast.Mod, ast.Div}:
+            return left.bit_length() > 4 * _MOST_BITS
         if operation is ast.Pow:
             return left.bit_length() * max(right, 0) > _MOST_BITS
         if operation is ast.LShift:

@@ -6,6 +6,7 @@ the collecting of what does not read. What does not: what the values mean (`dire
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -188,6 +189,8 @@ class SettingFiles:
         try:
             text = read_text(self.path(name))
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.lexists(self.path(name)):
+                self.wrong(name, "it is a link to nothing")
             return None
         except UnicodeDecodeError:
             self.wrong(name, "it is not UTF-8 text")

@@ -143,13 +143,19 @@ def load_public_key(pem: bytes, *, name: str, min_bits: int = RSA_FLOOR) -> Publ
         min_bits: RSA keys of fewer bits are refused.
 
     Raises:
-        KeyProblem: codes key-unreadable, key-private, key-weak, key-unsupported.
+        KeyProblem: codes key-unreadable, key-private, key-several, key-weak, key-unsupported.
     """
     if contains_private_key(pem):
         raise KeyProblem(
             f"{name} holds a private key, which must never lie on a host.",
             hint="Remove it there, treat it as disclosed, and place the public key instead.",
             code="key-private",
+        )
+    if pem.count(b"-----BEGIN ") > 1:
+        raise KeyProblem(
+            f"{name} holds more than one key.",
+            hint="Give each a file NAME_tls.key of its own.",
+            code="key-several",
         )
     try:
         key = load_pem_public_key(pem)

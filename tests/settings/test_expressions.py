@@ -6,6 +6,7 @@ import ast
 import contextlib
 import os
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -373,3 +374,33 @@ def test_no_expression_does_anything_but_evaluate_or_raise_settings_error(text: 
     finally:
         _watching.clear()
     assert not _events, f"{text} did {_events}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "('%(' * 200000) % 1",
+        "('%(' * 500000) % {}",
+        "(b'%(' * 200000) % 1",
+        "('%' * 60000) % 1",
+        "{" + ", ".join(f"{n * (2**61 - 1)}: 0" for n in range(30_000)) + "}",
+        "{" + ", ".join(f"{n * (2**61 - 1)}" for n in range(30_000)) + "}",
+        " | ".join(
+            "{" + ", ".join(f"{(n * 900 + m) * (2**61 - 1)}" for m in range(900)) + "}"
+            for n in range(30)
+        ),
+        "0x" + "f" * 500_000 + " // 0x1" + "f" * 250_000,
+        "0x" + "f" * 500_000 + " % 0x1" + "f" * 250_000,
+    ],
+    ids=lambda text: text[:24],
+)
+def test_no_short_text_takes_long(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(SettingsError):
+        value(text)
+    assert time.process_time() - began < 3
+
+
+def test_many_keys_that_are_texts_are_fine() -> None:
+    text = "{" + ", ".join(f"'k{n}': {n}" for n in range(20_000)) + "}"
+    assert len(value(text)) == 20_000
