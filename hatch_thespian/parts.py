@@ -15,6 +15,7 @@ from packaging.tags import sys_tags
 from director.settings.tli import Tli
 from director.tls.archive import Member
 from director.tls.naming import reserved_names
+from director.tls.version import is_outsized
 from hatch_thespian.checks import check_actors
 from hatch_thespian.distributions import PURE, Bundle, is_native
 from hatch_thespian.problems import Problems
@@ -83,11 +84,24 @@ def check_parts(parts: Parts, problems: Problems, *, complete: bool = True) -> N
         problems: told.
         complete: False where the bundle or the selection is not what it should be, and missing members are no news.
     """
+    _check_version(parts, problems)
     _check_native(parts, problems)
     _check_names(parts, problems)
     _check_modules(parts, problems)
     members = {one.name: one for one in parts.members}
     check_actors(parts.tli, members, parts.tli_name, problems, complete=complete)
+
+
+def _check_version(parts: Parts, problems: Problems) -> None:
+    """What every host would refuse (`director.marks.Arrivals`) is not built."""
+    if parts.version is not None and is_outsized(parts.version):
+        where = "version:" if parts.place == "gensrc" else f"{parts.place}.version"
+        problems.add(
+            f"{where}: hosts refuse {parts.version}: its first number has twelve digits or more, and it is no time "
+            "(YYYYMMDDHHMM, UTC, from 2000 on).",
+            hint="Give it another version. Where it is a date of SOURCE_DATE_EPOCH, give that a later time.",
+            code="version",
+        )
 
 
 def _check_native(parts: Parts, problems: Problems) -> None:

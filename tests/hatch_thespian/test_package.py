@@ -311,3 +311,23 @@ def test_settings_that_do_nothing_are_warned_of(project: Path, key: SigningKey) 
         "tool.hatch.build.hooks.thespian.exclude[3]: 'tset_*' matches no file.",
         "tool.hatch.build.hooks.thespian.native.markupsafe: no distribution of this name is bundled.",
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "epoch"),
+    [
+        ("202611241159123", None),
+        ("202613241159", None),
+        ("999999999999.1", None),
+        ("1!202613241159", None),
+        ("date", "315532800"),
+    ],
+)
+def test_a_version_that_every_host_refuses_is_not_built(
+    project: Path, key: SigningKey, version: str, epoch: str | None
+) -> None:
+    environ = {"SOURCE_DATE_EPOCH": epoch} if epoch else {}
+    with pytest.raises(SeveralProblems) as caught:
+        build(project, key, table(version=version), **environ)
+    assert caught.value.codes == ("version",)
+    assert ".version: hosts refuse" in str(caught.value)
