@@ -75,7 +75,10 @@ class GroupStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A running actor system; ``blocked`` maps global names that give no actor any more to the reason."""
+    """A running actor system; ``blocked`` maps global names that give no actor any more to the reason.
+
+    ``problem``: why this host's marks or settings do not read, so that nobody knows what is revoked; "" where they do.
+    """
 
     directory: str
     state: str
@@ -88,6 +91,12 @@ class Status:
     processes: tuple[int, ...]
     blocked: dict[str, str]
     groups: tuple[GroupStatus, ...]
+    problem: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether there is nothing that an operator should look at."""
+        return all(one.well for one in self.groups) and not self.blocked and not self.problem
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting"
 def print_status(told: Status) -> None:
     """``director status``."""
     console = Console()
-    for line in list(status_lines(told))[: 2 + len(told.blocked)]:
+    for line in list(status_lines(told))[: 2 + len(told.blocked) + bool(told.problem)]:
         console.print(escape(line))
     for group in told.groups:
         console.print(_group(group))

@@ -43,6 +43,8 @@ def status(told: Status) -> Iterator[str]:
     yield f"Director {told.package_version}, process {told.director_pid}, since {since}"
     for name, why in told.blocked.items():
         yield f"BLOCKED {name!r}: {why}"
+    if told.problem:
+        yield f"NOT KNOWN what is revoked: {told.problem}"
     for group in told.groups:
         yield from _group(group)
     if not told.groups:

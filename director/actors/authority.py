@@ -51,6 +51,8 @@ PROBE = b"hatch-thespian: does the Source Authority stand? "
 SWEEP_FIRST, SWEEP_LAST = 0.5, 300.0
 #: Seconds between two looks at the Director's process, and the payload that wakes for one.
 WATCH, WATCHING = 2.0, "watch"
+#: Words about what may run that are kept: the Director asks again where one is slow, and means the same decision.
+WORDS_KEPT = 100
 
 
 class SourceAuthority(ActorTypeDispatcher):
@@ -72,6 +74,8 @@ class SourceAuthority(ActorTypeDispatcher):
         self.probe_hash = _md5(self.probe)
         self.member = False
         self.remote: str | None = None
+        #: What was said about what may run, by who asked and the question's number, the oldest first.
+        self.words: dict[tuple[str, Any], Message] = {}
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """``{"AuthorityOp": "Startup", "Directory": …, "State": …, "Director": address}``."""
@@ -163,6 +167,10 @@ class SourceAuthority(ActorTypeDispatcher):
     def _may_run(self, message: Message, sender: Any) -> None:
         """``Sources`` that are loaded, or a ``File``: the first that may run now, and why those before it may not."""
         assert self.store is not None  # noqa: S101 - told by Startup, which the Director sends first
+        question = (f"{self.director_pid} {sender}", message["Number"])
+        if question in self.words:  # asked again while it was decided
+            self.send(sender, self.words[question])
+            return
         trust = HostTrust(self.store, message["Asked"], warn=log.warning)
         told: Message = {"May": "", "Refused": {}}
         for wanted in message.get("Sources") or [message["File"]]:
@@ -179,7 +187,11 @@ class SourceAuthority(ActorTypeDispatcher):
                 break
             log.warning("%s may not run now (%s): %s", wanted, code, text)
             told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)
-        self.send(sender, {"AuthorityResponse": "Word", "Number": message["Number"], **told})
+        word = {"AuthorityResponse": "Word", "Number": message["Number"], **told}
+        self.words[question] = word
+        if len(self.words) > WORDS_KEPT:
+            del self.words[next(iter(self.words))]
+        self.send(sender, word)
 
     def _tidy(self) -> None:
         """What an earlier system left unpacked, and nobody can load again, goes."""

@@ -17,8 +17,9 @@ from director.errors import NotFound
 def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -> None:
     """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
 
-    With GROUP of that alone. The exit status is 1 when a group is not well or a global name is blocked. --convention
-    shows each host instead, as the leader sees it: versions, sources, roles, clock, and keys that it lacks.
+    With GROUP of that alone. The exit status is 1 when a group is not well, a global name is blocked, or this host's
+    marks or settings do not read. --convention shows each host instead, as the leader sees it: versions, sources,
+    roles, clock, and keys that it lacks.
     """
     control = control_of(ctx)
     if of_all:
@@ -47,7 +48,7 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
         print_status(told)
     else:
         show(as_json, lambda: documents().status(told), text.status(told))
-    ctx.exit(0 if all(one.well for one in told.groups) and not told.blocked else 1)
+    ctx.exit(0 if told.well else 1)
 
 
 @click.command()

@@ -34,13 +34,18 @@ class Reports(Files, Running):
         return Convention(str(told["Leader"]), tuple(host_status(one) for one in told["Hosts"]))
 
     def status(self, group: str | None = None) -> Status:
-        """How the running system is, of all groups or one."""
+        """How the running system is, of all groups or one; what is revoked only where marks and settings read."""
         from director.report import Status, group_status
 
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
         self._require(told)
         versions = [one for group in told["Groups"].values() for one in group["Versions"]]
-        revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
+        revoked: dict[str, str] = {}
+        problem = ""
+        try:
+            revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
+        except DirectorError as found:
+            problem = str(found)
         return Status(
             told["Directory"],
             told["State"],
@@ -53,6 +58,7 @@ class Reports(Files, Running):
             tuple(sorted(self.processes.members())),
             told["Blocked"],
             tuple(group_status(name, one, revoked) for name, one in told["Groups"].items()),
+            problem,
         )
 
     def logs(self, group: str) -> list[str]:

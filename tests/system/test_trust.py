@@ -62,7 +62,7 @@ def kept(directory: Path, aside: Path) -> Iterator[None]:
 
 def version_that_answers(host: Host) -> Any:
     found = host.control.role("Echo")
-    assert found is not None, "the running version is gone"
+    assert found, "the running version is gone"
     return host.control.system.ask(found.address, {}, LIMIT)["version"]
 
 
