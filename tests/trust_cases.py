@@ -192,6 +192,8 @@ ENVELOPE = [
     Case("signature one shorter", "envelope-length", header(1, b"255")),
     Case("offset past the end", "envelope-length", header(2, b"99999999")),
     Case("offset negative", "envelope-header", header(2, b"-1")),
+    Case("offset led by a space", "envelope-header", header(2, b" 512")),
+    Case("offset in Unicode digits", "envelope-header", header(2, "５１２".encode())),
     Case("offset one more", "envelope-length", offset(1)),
     Case("offset one less", "envelope-length", offset(-1)),
     Case("CRLF header", "envelope-format", crlf),
@@ -301,6 +303,13 @@ def second_s(shop: Workshop) -> bytes:
     return data[:-32] + s.to_bytes(32, "big")
 
 
+def all_zero(shop: Workshop) -> bytes:
+    """r = s = 0, which a careless implementation takes for any payload's (CVE-2022-21449)."""
+    key = generate_p256()
+    shop.trusted(key.public_pem)
+    return shop.good(key)[:-64] + bytes(64)
+
+
 def der_signature(shop: Workshop) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
@@ -367,6 +376,7 @@ SIGNATURE = [
     Case("not less than N", "signature", resigned(beyond_modulus)),
     Case("forged for e = 3", "no-keys", cube_root_forgery),
     Case("ECDSA, the second S", "signature", second_s),
+    Case("ECDSA, r = s = 0", "signature", all_zero),
     Case("ECDSA in DER", "envelope-length", der_signature),
     Case("Ed25519, S beyond the order", "signature", big_s),
     Case("FMT2 that names another algorithm", "signature", header_of_another),
@@ -567,6 +577,12 @@ BINDING = [
         lambda s: s.good(version="1.0.0"),
         "app-1.0.0.tls",
     ),
+    Case(
+        "a version that is no time and no release",
+        "version",
+        lambda s: s.good(version="202613241159"),
+        "app-202613241159.tls",
+    ),
     Case("expired", "expired", lambda s: s.good(expires="2020-01-01T00:00:00Z")),
     Case("expires at no time", "manifest", lambda s: s.good(expires="never")),
     Case("from the future", "from-future", lambda s: s.good(created="2999-01-01T00:00:00Z")),
@@ -691,6 +707,15 @@ def two_ends(shop: Workshop) -> bytes:
     return sealed(archive + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0, 0, 0, 0, 0), shop.key)
 
 
+def zip64_end(shop: Workshop) -> bytes:
+    """ZIP64's end record and its locator before the usual one; readers differ in which of them they believe."""
+    archive = zip_of(A)
+    size, at = struct.unpack_from("<II", archive, len(archive) - 10)
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, at)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, at + size, 1)
+    return sealed(archive[:-22] + record + locator + archive[-22:], shop.key)
+
+
 def nested(shop: Workshop) -> bytes:
     """A second, whole ZIP in front of the one that the end record tells of."""
     inner, outer = zip_of(Raw(b"app/evil.py")), zip_of(A)
@@ -726,6 +751,8 @@ ZIP = [
     Case(
         "a symlink", "zip-mode", zipped(A, Raw(b"app/l", b"/etc/passwd", mode=0o120777)), status=6
     ),
+    Case("a FIFO", "zip-mode", zipped(A, Raw(b"app/f", b"", mode=0o10600)), status=6),
+    Case("a socket", "zip-mode", zipped(A, Raw(b"app/s", b"", mode=0o140600)), status=6),
     Case("a device", "zip-mode", zipped(A, Raw(b"app/d", b"", mode=0o60600)), status=6),
     Case(
         "another name in the directory",
@@ -772,6 +799,13 @@ ZIP = [
         zipped(Raw(b"app/a.py", extra=struct.pack("<HHQQ", 1, 16, 6, 6))),
         status=6,
     ),
+    Case("ZIP64's end record", "zip-end", zip64_end, status=6),
+    Case(
+        "another name in the extra field",
+        "zip-feature",
+        zipped(Raw(b"app/a.py", extra=struct.pack("<HHBI", 0x7075, 13, 1, 0) + b"evil.py" + b"x")),
+        status=6,
+    ),
     Case("a data descriptor", "zip-feature", zipped(Raw(b"app/a.py", flags=0x808)), status=6),
     Case("encrypted", "zip-feature", zipped(Raw(b"app/a.py", flags=0x801)), status=6),
     Case("bzip2", "zip-feature", zipped(Raw(b"app/a.py", method=12)), status=6),
@@ -800,6 +834,7 @@ ZIP = [
     Case("a wrong CRC", "zip-crc", zipped(Raw(b"app/a.py", stored=b"y = 2\n")), status=6),
     Case("no ZIP", "zip-end", lambda s: sealed(b"PK\5\6" + b"x" * 18, s.key), status=6),
     Case("a .pth file", "reserved-name", zipped(A, Raw(b"evil.pth", b"import os\n"))),
+    Case("usercustomize", "reserved-name", zipped(A, Raw(b"usercustomize/__init__.py"))),
     Case("sitecustomize", "reserved-name", zipped(A, Raw(b"sitecustomize.py"))),
     Case("its own thespian", "reserved-name", zipped(A, Raw(b"thespian/__init__.py"))),
     Case("its own director", "reserved-name", zipped(A, Raw(b"director.py"))),
