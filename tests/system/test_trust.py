@@ -29,7 +29,7 @@ from director.tls.keys import SigningKey, generate_ed25519, generate_key, genera
 from director.tls.manifest import MANIFEST_NAME, describe
 from tests.commands import run_command
 from tests.conftest import Host, open_host
-from tests.trust_cases import CASES, Case, Workshop, small_key
+from tests.trust_cases import CASES, Case, Workshop, keys_are, small_key
 
 pytestmark = pytest.mark.system
 
@@ -233,6 +233,9 @@ def test_keys_of_all_kinds_serve_and_old_and_new_ones_overlap(
 ) -> None:
     with kept(standing.directory, tmp_path / "aside"):
         shop = Workshop(standing.key, standing.directory)
+        newer = shop.good(version="4.5")  # the old key's mark is above 1.0, whatever ran before
+        (standing.directory / "app-4.5.tls").write_bytes(newer)
+        standing.control.load("app-4.5.tls")
         for number, new in enumerate((generate_ed25519(), generate_p256())):
             shop.trusted(new.public_pem, f"new{number}")
             version = f"5.{number}"
@@ -249,6 +252,29 @@ def test_keys_of_all_kinds_serve_and_old_and_new_ones_overlap(
     told = audit(standing)[-1]
     assert told["note"] == "it is still loaded, accepted before, older than the mark"
     assert (told["asked"], told["version"], told["code"]) == ("load", "1.0", "active-again")
+    standing.control.unload(source_hash(newer))
+
+
+def test_odd_key_files_beside_the_good_one_stop_no_load(standing: Host, tmp_path: Path) -> None:
+    running = version_that_answers(standing)
+    with kept(standing.directory, tmp_path / "aside"):
+        shop = Workshop(standing.key, standing.directory)
+        good = (standing.directory / "sourcekey_tls.key").read_bytes()
+        odd = (b"", b"\0\xff", None, b"FIFO", b"LINK", shop.key.private_pem(None), b"EIO")
+        keys_are(*odd)(shop)
+        shop.trusted(small_key(512).public_pem, "odd7")
+        shop.trusted(good, "zz")  # the last that is read
+        (standing.directory / "app-5.5.tls").write_bytes(shop.good(version="5.5"))
+        done = run_command(
+            ["load", "app-5.5.tls"], env={"THESPIAN_DIRECTOR_DIR": str(standing.directory)}
+        )
+        assert done.exit_code == 0 and version_that_answers(standing) == "5.5", done.output
+        for number in range(len(odd) + 1):
+            assert f"odd{number}_tls.key" in done.stderr, done.stderr
+        for path in standing.directory.glob("odd*"):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    standing.control.unload(loaded_hash(standing))
+    assert version_that_answers(standing) == running
 
 
 def test_an_old_key_of_1024_bits_serves_where_the_operator_says_so_with_a_warning(
