@@ -30,7 +30,7 @@ class Naming(Following):
         self.sites: dict[tuple[str, str], tuple[str, str]] = {}
         #: At the leader: actors without the name that are to tell where it may stand, by incarnation of the named one.
         self.scouts: dict[int, tuple[Any, m.Create]] = {}
-        #: At a member: what was created by order: address, incarnation at the leader, whether it was told.
+        #: At a member: what was created by order: address, incarnation at the leader, the leader's Director.
         self.ordered: list[tuple[Any, int, Any]] = []
 
     # ---- the leader's side -----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from director.files import locked
 from director.tls.keys import SigningKey
 from tests.system.hosts import Lab, LabHost, three_hosts, wait_for, why_not
 from tests.system.test_hosts import TLI, WORD, all_told, convention, put, serving
@@ -188,6 +189,74 @@ def test_a_global_name_on_a_member_comes_again_and_is_upgraded_and_unloaded(lab:
     assert (last := told()) and last["version"] == "3" and two.actors() == [last["pid"]]
     unload(leader, "named")
     wait_for(lambda: not two.actors() and not three.actors())
+
+
+def test_one_hung_actor_on_a_member_is_killed_and_its_name_goes_on(lab: Lab) -> None:
+    """It holds a name that the next version waits for, and takes no ActorExitRequest."""
+    leader, two, _ = lab.hosts
+    actors = "{'hung.Word': {'OnLoad': {'GlobalName': 'Hung', 'Role': 'Hung'}}}"
+    for version in ("1", "2"):
+        code = textwrap.dedent(WORD % ("Two", version))
+        code = code.replace("os._exit(1)", "[None for _ in iter(int, 1)]")
+        tli = f"{{'Actors': {actors}, 'AutoUnload': True, 'Drain': 0}}"
+        leader.put("hung", version, tli, {"hung.py": code})
+        if version == "1":
+            leader.done("load", "hung")
+            first = leader.ask("Hung", {})
+            leader.ask("Hung", {"die": True}, 0.5)
+    began = time.monotonic()
+    leader.done("load", "hung")
+    print(f"hung: killed and followed after {time.monotonic() - began:.1f} s")
+    told = leader.ask("Hung", {})
+    assert told["version"] == "2" and told["host"] == two.network()
+    assert first["pid"] not in two.processes()
+    assert "did not exit; killed" in two.log()
+    unload(leader, "hung")
+    wait_for(lambda: not two.actors())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 75 s; run it with SLOW=1")
+def test_an_unload_that_a_member_missed_is_said_again(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    put(leader, "missed", "1", "Two")
+    digest = leader.json("load", "missed")["groups"][0]["source_hash"]
+    two.cut()
+    wait_for(lambda: not serving(leader, "missed"), 20)
+    unload(leader, "missed")
+    two.mend()
+    began = time.monotonic()
+    wait_for(lambda: any("10.77.0.2" in one["admin"] for one in convention(leader)), 60)
+
+    def sources() -> list[str]:
+        (second,) = [one for one in convention(leader) if "10.77.0.2" in one["admin"]]
+        return list(second["sources"])
+
+    wait_for(lambda: not two.actors(), 30)
+    wait_for(lambda: digest not in sources(), 90)
+    print(f"missed unload: gone after {time.monotonic() - began:.1f} s")
+    assert not list((two.directory / ".state" / "unpacked").glob("[0-9a-f]*[0-9a-f]"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 45 s; run it with SLOW=1")
+def test_an_unload_waits_for_a_member_that_is_still_validating(lab: Lab) -> None:
+    """Thespian ends the Admin that is told to unload what its authority was not heard about yet."""
+    leader, two, _ = lab.hosts
+    before = two.processes()
+    put(leader, "waits", "1", "Two")
+    with locked(two.directory / ".state" / "unpack.lock", 10):
+        told = leader.run("load", "waits")
+        assert told.returncode == 1 and "not ready" in told.stderr, told
+        digest = leader.json("avail")["groups"]["waits"][0]["source_hash"]
+        time.sleep(2)  # it is tried twice a second
+        assert set(before) <= set(two.processes())
+    (leader.directory / "waits-1.tls").unlink()
+    wait_for(lambda: not two.actors() and f"Source hash {digest} unloaded" in two.log(), 20)
+    assert set(before) <= set(two.processes())
+    put(leader, "after_it", "1", "Two")
+    leader.done("load", "after_it")
+    unload(leader, "after_it")
 
 
 class Watcher:

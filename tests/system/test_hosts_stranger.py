@@ -58,6 +58,30 @@ def lab(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[L
         yield made
 
 
+#: Says how long a message will be, and sends little of it.
+DECLARES = """
+import socket, sys, time
+with socket.create_connection(("10.77.0.2", 1900), 5) as to:
+    to.sendall(sys.argv[1].encode() + b">abc")
+    time.sleep(0.5)
+    to.sendall(bytes(100_000))
+    time.sleep(0.5)
+print("1")
+"""
+
+
+@pytest.mark.parametrize("size", ["3000000000", "9" * 12, "9" * 23])
+def test_a_size_that_is_only_declared_costs_the_admin_nothing(lab: Lab, size: str) -> None:
+    """It holds what came, not what was announced."""
+    _, two, third = lab.hosts
+    before = two.processes()
+    third.python(DECLARES, size)
+    peaks = [Path(f"/proc/{pid}/status").read_text() for pid in two.processes()]
+    most = max(int(one.partition("VmHWM:")[2].split()[0]) for one in peaks)  # kB
+    assert two.processes() == before and most < 100_000
+    assert two.run("list").returncode == 0
+
+
 def test_whoever_reaches_an_admin_port_can_do_all_that_an_operator_can(
     lab: Lab, tmp_path: Path
 ) -> None:
