@@ -6,7 +6,7 @@ load itself (`director.control` asks the Director for it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +40,17 @@ def choose(store: Store, target: str, pins: Mapping[str, Pin]) -> Available:
     return pinned_file(store, pin)
 
 
-def newest(store: Store, group: str, pins: Mapping[str, Pin]) -> Available:
-    """The file of a group that refresh wants to be active."""
-    pin = pins.get(group)
-    return pinned_file(store, pin) if pin else store.available()[group][0]
+def newest(store: Store, files: Sequence[Available], pins: Mapping[str, Pin]) -> Available:
+    """The file of a group that refresh wants to be active.
+
+    Args:
+        files: of the group, the newest first, as `Store.available` lists them: it reads the whole directory.
+
+    Raises:
+        NotFound: the group is pinned to a file that is not there any more.
+    """
+    pin = pins.get(files[0].group)
+    return pinned_file(store, pin) if pin else files[0]
 
 
 def pinned_file(store: Store, pin: Pin) -> Available:

@@ -253,7 +253,7 @@ class Loads(Files, Running):
             if not files or group in leave:
                 continue
             try:
-                newest = loading.newest(self.store, group, pins)
+                newest = loading.newest(self.store, files, pins)
                 digest = source_hash_of(newest.path)
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
