@@ -138,7 +138,10 @@ class Loads(Files, Running):
 
     def _loaded(self, wanted: _Wanted, answer: dict[str, Any], warnings: list[str]) -> Loaded:
         if not answer["Success"]:
-            raise refused(answer)
+            problem = refused(answer)
+            if problem.code == "tli-changed" and warnings:
+                problem.hint = f"Perhaps this is why: {' '.join(warnings)}"
+            raise problem
         self.say(str(answer["Message"]))
         return Loaded(
             wanted.chosen.group,

@@ -1,4 +1,4 @@
-"""The guide's run side, its own command lines as written, against its own layout (2.1, 2.4 to 2.7).
+"""The guide's run side, its own command lines as written, against its own layout (2.1, 2.4 to 2.8, 3.3, 3.4).
 
 `python -m director` stands where the guide writes `python -m thespian.director`; its two directories are others here,
 and 2.3.2's key has 1024 bits as there, which builder and operator have to allow.
@@ -41,6 +41,8 @@ class CLASS(ActorTypeDispatcher):
         logging.getLogger("subsysA").warning("heard %r", message)
         if isinstance(message, dict) and message.get("Shutdown"):
             self.send(self.myAddress, ActorExitRequest())
+        if isinstance(message, dict) and "reply" in message:
+            self.send(sender, message["reply"])
 """
 #: The guide's 2.4, its misprints mended: the comma before 'filters', `'()':`, `%(actorAddress)s`.
 THESPLOG = """{ 'version': 1,
@@ -122,6 +124,21 @@ def log_of(guide: tuple[Host, Path]) -> str:
     return (guide[0].directory.parent / "log" / "fooapp.log").read_text()
 
 
+def test_2_1_no_command_is_help_and_nothing_else_happens(guide: tuple[Host, Path]) -> None:
+    before = sorted(guide[0].directory.iterdir())
+    alone = sh(guide, "python -m thespian.director").stdout
+    assert alone == sh(guide, "python -m thespian.director help").stdout
+    for setting in ("convleader.cfg", "othercaps.cfg", "thesplog.cfg", "thesplogd.cfg"):
+        assert setting in alone, "2.4: the files and their usage are described"
+    for command in ("gensrc", "tlsinfo", "config", "start", "bootstart", "shutdown", "load"):
+        assert command in alone
+        told = sh(guide, f"python -m thespian.director help {command}").stdout
+        assert told != alone and f"director {command}" in told
+    verbose = sh(guide, "python -m thespian.director verbose config")
+    assert verbose.stdout == sh(guide, "python -m thespian.director config").stdout
+    assert sorted(guide[0].directory.iterdir()) == before and not guide[0].control.running()
+
+
 def test_2_3_keys_and_sources(guide: tuple[Host, Path]) -> None:
     sh(guide, "openssl genrsa -out sourcekey.pem 1024")
     sh(guide, "openssl rsa -in sourcekey.pem -pubout -out $THESPIAN_DIRECTOR_DIR/sourcekey_tls.key")
@@ -134,6 +151,13 @@ def test_2_3_keys_and_sources(guide: tuple[Host, Path]) -> None:
     told = sh(guide, "python -m thespian.director tlsinfo foo-201710261902.tls")
     assert 'foo-201710261902.tls" loadable with key ' in told.stdout
     assert "1024" in told.stderr, "a warning each time"
+    place = "$THESPIAN_DIRECTOR_DIR/foo-201710261902.tls"
+    lines = sh(guide, f"python -m thespian.director tlsinfo {place} contents").stdout.splitlines()
+    sizes = {name: int(size) for size, name in (line.split() for line in lines)}
+    actor = guide[1] / "foo" / "fooactor.py"
+    assert sizes["foo/fooactor.py"] == actor.stat().st_size and sizes["foo/__init__.py"] == 0
+    told = sh(guide, f"python -m thespian.director tlsinfo {place} foo/fooactor.py")
+    assert told.stdout == actor.read_text()
 
 
 def test_2_4_config(guide: tuple[Host, Path]) -> None:
@@ -145,6 +169,16 @@ def test_2_4_config(guide: tuple[Host, Path]) -> None:
     assert told["Admin Port"] == str(host.control.config.admin_port)
     assert told["Logging directory"] == str(host.directory.parent / "log")
     assert told["Other Capabilities"] == "{'Worker': True, 'Slot': 19, 'nproc': 2}"
+
+
+def test_2_4_config_with_the_guides_convention_leader(guide: tuple[Host, Path]) -> None:
+    path = guide[0].directory / "convleader.cfg"
+    path.write_text("192.168.32.19\n")  # a host that is not there: nothing is started with it
+    try:
+        told = sh(guide, "python -m thespian.director config").stdout
+    finally:
+        path.unlink()
+    assert "192.168.32.19" in told
 
 
 def test_2_7_avail_sorts_each_group_newest_first(guide: tuple[Host, Path]) -> None:
@@ -184,6 +218,21 @@ def test_2_7_1_refresh_loads_what_is_newer_and_names_it(guide: tuple[Host, Path]
     assert "heard 'Start spec'" in log_of(guide)
 
 
+def test_2_7_2_the_same_load_again_is_none_and_another_word_of_the_environment_is_told(
+    guide: tuple[Host, Path],
+) -> None:
+    """The message uses OTHER_INFO: with another value the running actor was told something else."""
+    for _ in range(2):
+        again = sh(guide, "python -m thespian.director load other", OTHER_INFO="spec", MORE="else")
+        assert '"other" is up to date' in again.stdout
+    told = sh(guide, "python -m thespian.director load other", status=1, OTHER_INFO="new")
+    assert "active with another TLI" in told.stderr and "unload it and load it again" in told.stderr
+    assert "OTHER_INFO='new'" in told.stderr, "which variable it may be"
+    told = sh(guide, "python -m thespian.director refresh", OTHER_INFO="new")
+    assert '"other" is up to date' in told.stdout, "refresh looks at the files only"
+    assert log_of(guide).count("heard 'Start ") == 1
+
+
 def test_2_7_unload_by_hash(guide: tuple[Host, Path]) -> None:
     # Older than what this host has seen, and new to it: our own words are needed for that.
     sh(guide, "python -m thespian.director load foo-201710261902.tls --allow-downgrade")
@@ -192,6 +241,46 @@ def test_2_7_unload_by_hash(guide: tuple[Host, Path]) -> None:
     assert len(active) == 1
     sh(guide, f"python -m thespian.director unload {active[0]}")
     assert active[0] not in sh(guide, "python -m thespian.director list").stdout
+    newer = sh(guide, "python -m thespian.director list foo").stdout
+    assert len(re.findall(r"\[ACTIVE\]", newer)) == 1, "the one that is still loaded"
+
+
+def test_2_8_the_python_session(guide: tuple[Host, Path]) -> None:
+    session = """
+from director import DirectorControl
+dc = DirectorControl()
+print(dc.cmd_list())
+r = dc.get_role_address('FlyingCow')
+print(sorted(r))
+r = dc.get_role_address('unknown role name')
+print(r)
+r = dc.get_role_address('unknown role name', silent=True)
+print(r)
+"""
+    done = sh(guide, f'{sys.executable} -c "$SESSION"', SESSION=session)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Group foo::" and "0" in lines
+    keys = ["ActorAddress", "ActorClass", "DirectorResponse", "Group", "Role", "SourceHash"]
+    told = str([*keys, "StartTime", "Success"])
+    at = lines.index(told)
+    assert lines[at + 1].startswith("RoleAddress ERROR: {'DirectorResponse': 'RoleAddress'")
+    assert lines[-2:] == ["None", "None"]
+
+
+def test_3_3_and_3_4_builtins_cross_the_boundary_and_a_name_makes_an_actor(
+    guide: tuple[Host, Path],
+) -> None:
+    session = """
+from datetime import timedelta
+from director import DirectorControl
+with DirectorControl() as control:
+    digest = control.loaded('foo')['foo']['ActiveHash']
+    made = control.system.createActor('foo.fooactor.FooActor', sourceHash=digest)
+    told = {'reply': ('text', 19, True, [1.5, None], {'a': b'b'})}
+    print(control.system.ask(made, told, timedelta(seconds=10)) == told['reply'])
+    control.system.tell(made, {'Shutdown': True})
+"""
+    assert sh(guide, f'{sys.executable} -c "$SESSION"', SESSION=session).stdout == "True\n"
 
 
 def test_2_7_2_keep_limit_and_messages(guide: tuple[Host, Path]) -> None:
@@ -203,6 +292,8 @@ def test_2_7_2_keep_limit_and_messages(guide: tuple[Host, Path]) -> None:
     log = log_of(guide)
     for heard in ("'StartFoo'", "'Moo!'", "{'Shutdown': True, 'timeout': 3}"):
         assert f"heard {heard}" in log
+    # Two loads; then the first one, which had exited at its OnDeactivate, came back (OnReactivate is for the living).
+    assert log.count("heard 'StartFoo'") == 3
     line = next(line for line in log.splitlines() if "heard 'Moo!'" in line)
     assert re.match(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ActorAddr-\(T\|:\d+\)/PID:\d+ subsysA WARNING", line
