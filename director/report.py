@@ -78,6 +78,7 @@ class Status:
     """A running actor system; ``blocked`` maps global names that give no actor any more to the reason.
 
     ``problem``: why this host's marks or settings do not read, so that nobody knows what is revoked; "" where they do.
+    ``took_over``: when this Director took up what one that died had left; None where none died.
     """
 
     directory: str
@@ -88,6 +89,7 @@ class Status:
     protocol: int
     package_version: str
     started: datetime
+    took_over: datetime | None
     processes: tuple[int, ...]
     blocked: dict[str, str]
     groups: tuple[GroupStatus, ...]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from director.history import Event
 from director.report import GroupStatus, Status
-from director.text import status as status_lines
+from director.text import system as system_lines
 
 _COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting": "yellow"}
 
@@ -18,8 +18,10 @@ _COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting"
 def print_status(told: Status) -> None:
     """``director status``."""
     console = Console()
-    for line in list(status_lines(told))[: 2 + len(told.blocked) + bool(told.problem)]:
+    for line in system_lines(told):
         console.print(escape(line))
+    if not told.groups:
+        console.print("No source is loaded.")
     for group in told.groups:
         console.print(_group(group))
         for version in group.versions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two hosts' clocks that an operator should know of.
 CLOCK = 5.0
+#: For how long a Director's death is told.
+RECENT = timedelta(hours=1)
 
 
 def listing(groups: Mapping[str, Any]) -> Iterator[str]:
@@ -38,17 +41,25 @@ def listing(groups: Mapping[str, Any]) -> Iterator[str]:
 
 def status(told: Status) -> Iterator[str]:
     """The lines of ``director status``."""
-    yield f"Actor system at admin port {told.admin_port} ({told.system_base}), {len(told.processes)} processes"
-    since = f"{told.started.astimezone():%Y-%m-%d %H:%M:%S}"
-    yield f"Director {told.package_version}, process {told.director_pid}, since {since}"
-    for name, why in told.blocked.items():
-        yield f"BLOCKED {name!r}: {why}"
-    if told.problem:
-        yield f"NOT KNOWN what is revoked: {told.problem}"
+    yield from system(told)
     for group in told.groups:
         yield from _group(group)
     if not told.groups:
         yield "No source is loaded."
+
+
+def system(told: Status) -> Iterator[str]:
+    """The lines of ``director status`` that are about no group."""
+    yield f"Actor system at admin port {told.admin_port} ({told.system_base}), {len(told.processes)} processes"
+    since = f"{told.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    yield f"Director {told.package_version}, process {told.director_pid}, since {since}"
+    if told.took_over and datetime.now(UTC) - told.took_over < RECENT:
+        when = f"{told.took_over.astimezone():%Y-%m-%d %H:%M:%S}"
+        yield f"The Director before it DIED; this one took over its groups at {when}"
+    for name, why in told.blocked.items():
+        yield f"BLOCKED {name!r}: {why}"
+    if told.problem:
+        yield f"NOT KNOWN what is revoked: {told.problem}"
 
 
 def _group(group: GroupStatus) -> Iterator[str]:

@@ -96,6 +96,7 @@ class Director(Convening):
         self.noted = []
         self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
         if told:
+            self.took_over = self.born
             versions = told["Versions"]
             dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
             for source_hash, place in dead:

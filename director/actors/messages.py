@@ -152,8 +152,8 @@ OPERATIONS = (
         "How everything is: versions, actors and their deaths, failures with their traceback, blocked names, pins.",
         (Field("Group", _MAYBE, "only this one"),),
         "Status",
-        "`Protocol`, `PackageVersion`, `Directory`, `State`, `Pid`, `Started`, `Blocked`, and `Groups`: for "
-        "each `Active`, "
+        "`Protocol`, `PackageVersion`, `Directory`, `State`, `Pid`, `Started`, `TookOver` (when this Director took up "
+        "what one that died left, or None), `Blocked`, and `Groups`: for each `Active`, "
         "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
         "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths` and "
         "`SilentFor`: seconds for which messages have been waiting at it, None where that is not long).",

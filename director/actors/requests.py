@@ -75,6 +75,8 @@ class Requests(ActorTypeDispatcher):
         self.compilers = Compilers()
         self.serial = 0
         self.born = datetime.now(UTC)
+        #: When this Director took up what one that died left; None where it is the system's first.
+        self.took_over: datetime | None = None
 
     def _perform(self, actions: list[m.Action]) -> None:
         """Do what the state machine wants done."""
@@ -220,7 +222,7 @@ class Requests(ActorTypeDispatcher):
         found = answers.status(self.groups, self.actors, pins, wanted, time.monotonic())
         told = reply("Status", message, True, **self._identity(), Groups=found)
         more = {"State": str(store.state), "Started": self.born, "Blocked": self.groups.blocked}
-        self.send(sender, told | more)
+        self.send(sender, told | more | {"TookOver": self.took_over})
 
     def _do_Undo(self, message: Message, sender: Any) -> None:
         group = message["Group"]

@@ -55,6 +55,7 @@ class Reports(Files, Running):
             told["Protocol"],
             told["PackageVersion"],
             told["Started"],
+            told.get("TookOver"),
             tuple(sorted(self.processes.members())),
             told["Blocked"],
             tuple(group_status(name, one, revoked) for name, one in told["Groups"].items()),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,7 @@ def test_the_director_is_killed_and_its_successor_takes_over(two: Host) -> None:
     # Whoever was first brought the new one: this command, or the Source Authority.
     assert told.returncode == 0 and ("had died" in told.stderr or "has died" in log_of(two))
     assert "app.work.Worker serving" in told.stdout and "retired" in told.stdout
+    assert re.search(r"^The Director before it DIED; .* at \d{4}-\d\d-\d\d", told.stdout, re.M)
     assert pid_of(two, "Other") == before["Other"] and pid_of(two, "App") == newer
     # an adopted actor is supervised as well, and its version can be upgraded and unloaded
     kill(newer)
@@ -170,7 +172,9 @@ def test_a_director_that_is_killed_gets_a_successor_without_any_command(
         kill(victim)
         eventually(lambda: back(host, victim))
         assert pid_of(host, "Other") == other
-        assert host.control.status().director_pid != before and host.control.status().groups[0].well
+        now = host.control.status()
+        assert now.director_pid != before and now.groups[0].well
+        assert now.took_over and abs(now.took_over - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_a_load_over_which_the_director_dies_says_so(two: Host) -> None:
@@ -369,6 +373,13 @@ def test_a_missing_directory_and_a_state_that_cannot_be_written(tmp_path: Path) 
     assert "Traceback" not in told.stderr
 
 
+def fill(path: Path) -> None:
+    """Write until the file system takes no more."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+
+
 def test_a_full_disk_fails_the_load_and_what_runs_goes_on(
     tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,7 +399,13 @@ def test_a_full_disk_fails_the_load_and_what_runs_goes_on(
             host.put("app", "2", tli("app", "App"), members)
             with pytest.raises(DirectorError, match="No space left"):
                 host.control.load("app")
-            (small / "filler").write_bytes(b"x" * 100_000)
+            fill(small / "filler")
+            told = {one.code: one for one in host.control.doctor()}
+            text = told["disk-full"].text
+            assert str(small) in text and " 0 KiB are free" in text and told["disk-full"].remedy
+            done = director(host, "doctor")
+            assert done.returncode == 1 and "Traceback" not in done.stderr
+            assert f"The disk of {small}, for state" in done.stdout
             found = host.control.role("App")
             assert found is not None and found.ask({})
             (small / "filler").unlink()
