@@ -1,0 +1,56 @@
+"""What a service loads at its start, by a real system."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+
+from director.notify import Notifier
+from director.startup import Loads
+from tests.conftest import Host
+
+pytestmark = pytest.mark.system
+
+GROUPS = ("alpha", "beta", "gamma", "delta")
+SLOW = """
+    import json, os, time
+    from thespian.actors import ActorTypeDispatcher
+
+    class Slow(ActorTypeDispatcher):
+        def __init__(self):
+            super().__init__()
+            began = time.monotonic()
+            time.sleep(1.5)
+            with open(os.environ["SEEN"], "a") as seen:
+                seen.write(f"{began} {time.monotonic()}\\n")
+"""
+
+
+@pytest.mark.parametrize("after_crash", [False, True])
+def test_all_groups_are_loaded_at_once_and_one_that_fails_stops_no_other(
+    host: Host, monkeypatch: pytest.MonkeyPatch, after_crash: bool
+) -> None:
+    seen, runtime = host.directory.parent / "seen", host.directory.parent / "run"
+    runtime.mkdir()
+    host.control.environ.update(SEEN=str(seen), RUNTIME_DIRECTORY=str(runtime))
+    for group in GROUPS:
+        tli = f"{{'Actors': {{'{group}.slow.Slow': {{'OnLoad': {{'Role': '{group}'}}}}}}}}"
+        host.put(group, "1.0", tli, {f"{group}/__init__.py": "", f"{group}/slow.py": SLOW})
+    tli = "{'Actors': {'bad.slow.Slow': {'OnLoad': {}}}}"
+    host.put("bad", "1.0", tli, {"bad/__init__.py": "", "bad/slow.py": "raise ValueError('no')\n"})
+    told: list[tuple[int, str]] = []
+    loads = Loads(host.control, lambda level, text: told.append((level, text)), Notifier({}))
+    if after_crash:
+        wanted = {group: str(host.directory / f"{group}-1.0.tls") for group in (*GROUPS, "bad")}
+        loads._remember(wanted)
+    host.control.start()
+    assert loads.at_start() == "4 groups active; not loaded: bad"
+    assert loads.failed == ["bad"]
+    errors = [text for level, text in told if level == logging.ERROR]
+    assert len(errors) == 1 and "ValueError: no" in errors[0]
+    times = [tuple(map(float, line.split())) for line in seen.read_text().splitlines()]
+    assert len(times) == len(GROUPS)
+    assert max(began for began, _ in times) < min(ended for _, ended in times), "at the same time"
+    assert time.monotonic() > max(ended for _, ended in times)
