@@ -103,7 +103,16 @@ class Definitions:
     def _is_copy(self, chosen: Available, text: str) -> bool:
         """Whether a GROUP.tli is just the signed one of another version that lies beside it."""
         others = self.store.available().get(chosen.group, [])
-        return any(self.check(one.path).tli == text for one in others if one.path != chosen.path)
+        return any(self._signed(one.path) == text for one in others if one.path != chosen.path)
+
+    def _signed(self, path: Path) -> str | None:
+        """The signed TLI of a file; None, too, where it could not be read: that is its own load's matter."""
+        try:
+            return self.check(path).tli
+        except DirectorError as problem:
+            if problem.code in {"too-large", "unreadable"}:
+                return None
+            raise
 
 
 def _text_of(path: Path) -> str:

@@ -213,3 +213,44 @@ def test_who_else_owns_keys_and_settings_is_told(workshop_directory: Path) -> No
     found = {(one.code, Path(one.text.split()[0]).name) for one in told}
     assert {("foreign-owner", "sourcekey_tls.key"), ("foreign-owner", "thesplog.cfg")} <= found
     assert ("irregular", "zed-1.0.tls") in found
+
+
+def test_a_giant_beside_hinders_no_load_with_an_own_tli(workshop_directory: Path) -> None:
+    with (workshop_directory / "app-2.0.tls").open("wb") as stream:
+        stream.truncate(60 << 30)
+    (workshop_directory / "app.tli").write_text("{'Actors': {}, 'Drain': 3}")
+    with DirectorControl(workshop_directory) as control:
+        chosen = control.store.find("app-1.0.tls")
+        tli, told = Definitions(control.store, {}, control.check).of(
+            chosen, control.check(chosen.path)
+        )
+    assert tli.drain == 3 and told
+    shown = run_command(["avail"], env={"THESPIAN_DIRECTOR_DIR": str(workshop_directory)})
+    assert "app-2.0.tls    (larger than any that loads)" in shown.stdout, shown.output
+
+
+@pytest.mark.parametrize("command", ["install", "tlsinfo"])
+@pytest.mark.parametrize(
+    ("tli", "place"),
+    [("{'Actors': {}", "1:1"), ("{'Actors':\n __import__('os').getcwd()}", "2:2")],
+)
+def test_a_signed_tli_that_cannot_be_right_is_told_of_before_a_load(
+    workshop_directory: Path, tmp_path: Path, key: SigningKey, command: str, tli: str, place: str
+) -> None:
+    env = {"THESPIAN_DIRECTOR_DIR": str(workshop_directory)}
+    file = tmp_path / "bad-1.0.tls"
+    file.write_bytes(make_tls(key, "bad", "1.0", tli, {"bad.py": ""}))
+    done = run_command([command, str(file)], env=env)
+    assert done.exit_code == 0, done.output
+    assert f"group.tli:{place}" in " ".join(done.stderr.split()), done.stderr
+
+
+def test_a_tli_is_not_evaluated_before_a_load(
+    workshop_directory: Path, tmp_path: Path, key: SigningKey
+) -> None:
+    env = {"THESPIAN_DIRECTOR_DIR": str(workshop_directory)}
+    file = tmp_path / "env-1.0.tls"
+    tli = "{'Actors': {}, 'Drain': os.environ['NOT_SET_HERE'] % (1 // 0)}"
+    file.write_bytes(make_tls(key, "env", "1.0", tli, {"env.py": ""}))
+    done = run_command(["install", str(file)], env=env)
+    assert done.exit_code == 0 and "TLI" not in done.stderr, done.output

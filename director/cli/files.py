@@ -72,7 +72,9 @@ def avail(ctx: click.Context, as_json: bool) -> None:
     groups = control.avail()
     lines = [f"THESPIAN_DIRECTOR_DIR={control.directory}"]
     for group, files in groups.items():
-        told = [f"{one.path}    {digest}" for one, digest in files]
+        told = [
+            f"{one.path}    {digest or '(larger than any that loads)'}" for one, digest in files
+        ]
         lines.append(f"{group}: " + ("\n" + " " * len(group) + "+ ").join(told))
     show(as_json, lambda: documents().avail(control.directory, groups), lines)
 

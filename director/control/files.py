@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from director.control.base import Base, valid
 from director.control.results import Generated, KeyFiles
-from director.errors import DirectorError, NotFound, UsageError
+from director.errors import DirectorError, NotFound, SettingsError, UsageError
 from director.files import create_files, read_regular
 from director.store import Available
 from director.text import nearest
@@ -97,7 +97,19 @@ class Files(Base):
         """
         verdict = self.check(path, asked="tlsinfo")
         self.trust("tlsinfo").audit(verdict, path.name)
-        return valid(path, verdict)
+        self._warn_of_tli(path, valid(path, verdict))
+        return verdict
+
+    def _warn_of_tli(self, path: Path, verdict: Verdict) -> None:
+        """Tell early of a signed TLI that no load takes; the file is valid, and an own GROUP.tli may replace it."""
+        if verdict.tli is None:
+            return
+        from director.settings.expressions import grammatical  # not for `avail`
+
+        try:
+            grammatical(verdict.tli, name=f"{path}!group.tli")
+        except SettingsError as problem:
+            self.warn(f"its TLI does not read, so that a load of it will fail: {problem}")
 
     def require_valid(self, path: Path, data: bytes) -> Verdict:
         """The verdict on a file that must be valid to be loaded; a refusal is audited, and so is a return.
@@ -156,7 +168,8 @@ class Files(Base):
         allowed = [word for word, said in words if said]
         data = trust.read(path)
         # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
-        valid(path, trust.admit(data, path.name, allowed=allowed))
+        verdict = valid(path, trust.admit(data, path.name, allowed=allowed))
+        self._warn_of_tli(path, verdict)
         return self.store.install(path.name, data)
 
     def gensrc(self, *arguments: str) -> Generated:

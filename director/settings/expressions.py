@@ -28,8 +28,11 @@ _MOST_BITS = 8192
 #: Characters of a text that is formatted.
 _LONGEST_FORMAT = 65536
 #: Keys of one dictionary or set that are no text: their hashes are known beforehand, so that a file can hold such as
-#: collide, each of which costs a step for every one before it (CVE-2012-1150 was about texts).
+#: collide, each of which costs a step for every one before it (CVE-2012-1150 was about texts). A key counts once more
+#: for each so many parts that it holds: hash(-1) is hash(-2), so that long tuples collide, and compare part by part.
 _MOST_GUESSABLE = 1000
+_PARTS_OF_A_KEY = 50
+_TOO_MANY_KEYS = f"it has more than {_MOST_GUESSABLE} keys that are no texts, or very large ones"
 #: What all operations of one text may make together, in parts (characters, items, a third of a bit).
 _MOST_IN_ALL = 4_000_000
 
@@ -114,6 +117,22 @@ def parse(text: str, *, name: str) -> ast.Expression:
         ) from None
 
 
+def grammatical(text: str, *, name: str, names: Mapping[str, Any] | None = None) -> ast.Expression:
+    """The syntax tree of one expression of which all may stand in a file; nothing is evaluated.
+
+    Args:
+        text: the file's text.
+        name: the file, for messages.
+        names: further names that may stand in it.
+
+    Raises:
+        SettingsError: with line and column.
+    """
+    tree = parse(text, name=name)
+    check(tree, name=name, names=names or {})
+    return tree
+
+
 def evaluate(
     text: str,
     *,
@@ -132,8 +151,7 @@ def evaluate(
     Raises:
         SettingsError: with line and column; nothing ran.
     """
-    tree = parse(text, name=name)
-    check(tree, name=name, names=names or {})
+    tree = grammatical(text, name=name, names=names)
     walker = _Walker(name, environ, dict(names or {}))
     return Evaluated(walker.value(tree.body), walker.variables, tree)
 
@@ -164,7 +182,7 @@ class _Walker:
 
     def bounded(self, node: ast.expr, keys: list[Any]) -> list[Any]:
         if _guessable(keys) > _MOST_GUESSABLE:
-            self.wrong(node, f"it has more than {_MOST_GUESSABLE} keys that are no texts")
+            self.wrong(node, _TOO_MANY_KEYS)
         return keys
 
     def items(self, nodes: Sequence[ast.expr]) -> list[Any]:
@@ -176,9 +194,9 @@ class _Walker:
         for key_node, value_node in zip(node.keys, node.values, strict=True):
             assert key_node is not None  # noqa: S101 - `check` refuses `**`
             key = self.value(key_node)
-            guessable += not isinstance(key, (str, bytes))
+            guessable += _guessable([key])
             if guessable > _MOST_GUESSABLE:
-                self.wrong(node, f"it has more than {_MOST_GUESSABLE} keys that are no texts")
+                self.wrong(node, _TOO_MANY_KEYS)
             try:
                 if key in told:
                     self.wrong(key_node, f"the key {_brief(key)} is there twice")
@@ -284,8 +302,10 @@ def _brief(value: Any) -> str:
 
 
 def _guessable(keys: Iterable[Any]) -> int:
-    """How many of these keys are no texts."""
-    return sum(not isinstance(key, (str, bytes)) for key in keys)
+    """How many of these keys are no texts, large ones counted more than once."""
+    return sum(
+        1 + _weight(key) // _PARTS_OF_A_KEY for key in keys if not isinstance(key, (str, bytes))
+    )
 
 
 def _weight(value: Any) -> int:

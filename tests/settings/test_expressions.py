@@ -376,6 +376,11 @@ def test_no_expression_does_anything_but_evaluate_or_raise_settings_error(text: 
     assert not _events, f"{text} did {_events}"
 
 
+def _ones_and_twos(number: int) -> str:
+    """One of 1,024 tuples of -1 and -2, whose hashes are all the same."""
+    return str(tuple(-1 - (number >> bit & 1) for bit in range(10)))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -389,6 +394,7 @@ def test_no_expression_does_anything_but_evaluate_or_raise_settings_error(text: 
             "{" + ", ".join(f"{(n * 900 + m) * (2**61 - 1)}" for m in range(900)) + "}"
             for n in range(30)
         ),
+        "{" + ", ".join(f"(0,) * 1800 + {_ones_and_twos(n)}: 0" for n in range(1000)) + "}",
         "0x" + "f" * 500_000 + " // 0x1" + "f" * 250_000,
         "0x" + "f" * 500_000 + " % 0x1" + "f" * 250_000,
     ],
