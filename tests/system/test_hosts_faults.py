@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from director.files import locked
 from director.tls.keys import SigningKey
 from tests.system.hosts import Lab, LabHost, three_hosts, wait_for, why_not
 from tests.system.test_hosts import TLI, WORD, all_told, convention, put, serving
@@ -236,27 +235,6 @@ def test_an_unload_that_a_member_missed_is_said_again(lab: Lab) -> None:
     wait_for(lambda: digest not in sources(), 90)
     print(f"missed unload: gone after {time.monotonic() - began:.1f} s")
     assert not list((two.directory / ".state" / "unpacked").glob("[0-9a-f]*[0-9a-f]"))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 45 s; run it with SLOW=1")
-def test_an_unload_waits_for_a_member_that_is_still_validating(lab: Lab) -> None:
-    """Thespian ends the Admin that is told to unload what its authority was not heard about yet."""
-    leader, two, _ = lab.hosts
-    before = two.processes()
-    put(leader, "waits", "1", "Two")
-    with locked(two.directory / ".state" / "unpack.lock", 10):
-        told = leader.run("load", "waits")
-        assert told.returncode == 1 and "not ready" in told.stderr, told
-        digest = leader.json("avail")["groups"]["waits"][0]["source_hash"]
-        time.sleep(2)  # it is tried twice a second
-        assert set(before) <= set(two.processes())
-    (leader.directory / "waits-1.tls").unlink()
-    wait_for(lambda: not two.actors() and f"Source hash {digest} unloaded" in two.log(), 20)
-    assert set(before) <= set(two.processes())
-    put(leader, "after_it", "1", "Two")
-    leader.done("load", "after_it")
-    unload(leader, "after_it")
 
 
 class Watcher:
