@@ -31,24 +31,27 @@ class Phase:
     Args:
         begin, end: seconds since the epoch.
         chosen: the groups whose version had been chosen by then.
+        failed: the groups that it did not get active.
     """
 
     begin: float
     end: float
     chosen: frozenset[str]
+    failed: frozenset[str] = frozenset()
 
     def to_bytes(self) -> bytes:
         """For a file."""
-        told = {"begin": self.begin, "end": self.end, "chosen": sorted(self.chosen)}
-        return json.dumps(told).encode()
+        names = {"chosen": sorted(self.chosen), "failed": sorted(self.failed)}
+        return json.dumps({"begin": self.begin, "end": self.end, **names}).encode()
 
     @staticmethod
     def of(data: bytes) -> Phase | None:
         """From a file; None where it does not read."""
         try:
             told = json.loads(data)
-            return Phase(float(told["begin"]), float(told["end"]), frozenset(told["chosen"]))
-        except (ValueError, KeyError, TypeError):
+            chosen, failed = frozenset(told["chosen"]), frozenset(told.get("failed", ()))
+            return Phase(float(told["begin"]), float(told["end"]), chosen, failed)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 

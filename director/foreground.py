@@ -261,6 +261,7 @@ class Foreground:
         if not self.own and self.admin:
             self.tell(_INFO, "the actor system goes on: it was not started here")
             return 0
+        self._forget()
         self.notify.stopping("shutting down")
         self.tell(_INFO, "shutting down")
         if alive(self.admin) and alive(self.director):
@@ -278,6 +279,7 @@ class Foreground:
             time.sleep(0.05)
         if not self._word.exists():
             return self._failed("The Admin died.")
+        self._forget()
         self.notify.stopping("shut down")
         self.tell(_INFO, "the actor system was shut down")
         self.control.processes.wait_until_gone()
@@ -291,6 +293,12 @@ class Foreground:
                 return self._admin_ended()
             time.sleep(0.05)
         return self._failed("The Director died.")
+
+    def _forget(self) -> None:
+        try:
+            self.loads.forget()
+        except OSError as problem:
+            self.tell(_WARNING, f"{problem.filename} cannot be removed: {problem.strerror}.")
 
     @property
     def _word(self) -> Path:

@@ -45,18 +45,36 @@ class Loads:
         self.notify = notify
         #: The groups that the last work did not load.
         self.failed: list[str] = []
+        #: Groups that should be active and are not, with the file that was so; "" where none was.
+        self._lost: dict[str, str] = {}
 
     def at_start(self) -> str:
-        """What was active before a crash; else what operators chose, and the newest of every other group."""
+        """What was active before a crash; else what operators chose, and the newest of every other group.
+
+        A pin made meanwhile counts. What cannot be restored is loaded as a refresh would.
+        """
         before, chosen, begin = self._remembered(), self._chosen(), time.time()
+        self.failed = []
         try:
-            if before is not None:
-                return self._status(self._load_each(before, "restored"))
+            if before is not None and not self.control.member_of():
+                return self._restore(before)
             failed = self._load_each(chosen, "kept, as it was chosen,")
             return self.refresh(leave=set(chosen) - set(failed))
         finally:
-            phase = Phase(begin, time.time(), frozenset(chosen))
+            phase = Phase(begin, time.time(), frozenset(chosen), frozenset(self.failed))
             write_atomically(self.control.state / PHASE, phase.to_bytes(), mode=0o600)
+
+    def _restore(self, before: dict[str, str]) -> str:
+        self._lost = dict(before)  # whatever comes now, the next restart knows of all of them
+        failed = self._load_each(before, "restored")
+        if not failed:
+            return self._status([])
+        names = ", ".join(failed)
+        self.tell(logging.WARNING, f"not restored: {names}; trying what a refresh would load")
+        others = set(self.control.store.available()) - set(failed)
+        self.refresh(leave=others)
+        active = self.active()
+        return self._status([group for group in failed if group not in active])
 
     def refresh(self, leave: Set[str] = frozenset()) -> str:
         """The newest version (of a pinned group the pinned one) of every group but those to leave."""
@@ -90,7 +108,8 @@ class Loads:
             for group, told in answer["Groups"].items()
             if told.get("ActiveHash")
         }
-        self._remember(found)
+        self._lost = {group: file for group, file in self._lost.items() if group not in found}
+        self._remember(self._lost | found)
         return found
 
     def _chosen(self) -> dict[str, str]:
@@ -112,8 +131,11 @@ class Loads:
         """Load a file for each group; returns the groups that failed."""
         failed = []
         self.notify.more_time(LOAD_LIMIT * max(1, len(wanted)) + 30)
+        pins = self.control.pins()
         targets = {
-            group: file if Path(file).is_file() else group for group, file in sorted(wanted.items())
+            # Of a pinned group its name means the pinned file, whatever was active.
+            group: file if file and Path(file).is_file() and group not in pins else group
+            for group, file in sorted(wanted.items())
         }
         try:
             results = self.control.load_each(targets) if targets else []
@@ -127,16 +149,24 @@ class Loads:
                 self.tell(logging.ERROR, f'"{result.group}": {result.error}')
         return failed
 
+    def forget(self) -> None:
+        """The service is ended on purpose: its next start, also by `systemctl restart`, is none after a crash."""
+        if self._memory:
+            self._memory.unlink(missing_ok=True)
+
     def _status(self, failed: list[str]) -> str:
         self.failed = failed
+        there = set(self.control.store.available())
+        # One without a file here was taken away by its operator, unless a crash's memory has not been through yet.
+        self._lost |= {group: "" for group in failed if group in there and group not in self._lost}
         active = self.active()
         line = f"{len(active)} group{'' if len(active) == 1 else 's'} active"
         return f"{line}; not loaded: {', '.join(failed)}" if failed else line
 
     @property
     def _memory(self) -> Path | None:
-        # systemd removes it when the service is stopped and keeps it for a restart by itself
-        # (RuntimeDirectoryPreserve=restart), which is just as long as it is true.
+        # systemd keeps it for every restart (RuntimeDirectoryPreserve=restart), by itself after a death or by hand;
+        # `forget` sees that only a death leaves it.
         place = self.control.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return Path(place) / MEMORY if place else None
 

@@ -31,6 +31,8 @@ ECHO = """
             logging.getLogger("app").warning("heard %s\\nand more", message)
 """
 SOURCES = {"app/__init__.py": "", "app/echo.py": ECHO}
+OTHER_TLI = "{'Actors': {'other.echo.Echo': {'OnLoad': {'Role': 'Other', 'Message': 'hello'}}}}"
+OTHER = {"other/__init__.py": "", "other/echo.py": ECHO}
 BROKEN = {"app/__init__.py": "", "app/echo.py": "import no_such_module_at_all\n"}
 
 
@@ -392,10 +394,53 @@ def test_a_restart_after_a_crash_restores_what_was_active_a_new_start_takes_the_
     assert manager.ended() == 0
     host.control.close()
 
-    (runtime / "active.json").unlink()  # what systemd does when the service was stopped
+    assert not (runtime / "active.json").exists(), "which systemd keeps for `systemctl restart`"
     manager.start(RUNTIME_DIRECTORY=str(runtime))
     manager.hear("READY=1")
     assert active(host) == "2.0"
+
+
+def crash(manager: Manager, host: Host) -> None:
+    os.kill(manager.identity()["AdminPid"], signal.SIGKILL)
+    assert manager.ended() == 1
+    host.control.close()
+
+
+def test_a_restart_after_a_crash_obeys_a_pin_and_forgets_no_group_that_it_cannot_restore(
+    manager: Manager, host: Host, tmp_path: Path
+) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    host.put("app", "1.0", TLI, SOURCES)
+    other = host.put("other", "1.0", OTHER_TLI, OTHER)
+    manager.start(RUNTIME_DIRECTORY=str(runtime))
+    manager.hear("READY=1")
+    host.put("app", "2.0", TLI, SOURCES)
+    host.control.load("app")
+    manager.hear("WATCHDOG=1")  # so it has asked what is active
+    assert "2.0" in (runtime / "active.json").read_text()
+    host.control.pin("app", "1.0")
+    good = other.read_bytes()
+    other.write_bytes(b"damaged")
+    crash(manager, host)
+
+    manager.start(RUNTIME_DIRECTORY=str(runtime))
+    manager.hear("STATUS=1 group active; not loaded: other")
+    assert active(host) == "1.0", "the pinned one"
+    assert "not restored: other" in manager.log()
+    crash(manager, host)
+    other.write_bytes(good)
+
+    manager.start(RUNTIME_DIRECTORY=str(runtime))
+    manager.hear("STATUS=2 groups active")
+    assert active(host) == "1.0"
+    other.unlink()
+    newer = host.put("other", "1.1", OTHER_TLI, OTHER)
+    crash(manager, host)
+
+    manager.start(RUNTIME_DIRECTORY=str(runtime))
+    manager.hear("STATUS=2 groups active")
+    assert newer.name in str(host.control.loaded("other"))
 
 
 def test_json_log_has_our_lines_and_the_actors_a_document_a_line(
