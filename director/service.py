@@ -89,6 +89,11 @@ def unit_of(text: str) -> Unit | None:
     return None
 
 
+def same_directory(one: str | Path, other: str | Path) -> bool:
+    """Whether two names lead to one directory, whatever links lie on the way; it need not be there."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/")) -> Unit | None:
     """The unit that runs a director directory's system on this host.
 
@@ -110,7 +115,7 @@ def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/"
                 unit = unit_of(path.read_text(encoding="utf-8", errors="replace"))
             except OSError:
                 continue  # not ours to read
-            if unit and Path(unit.directory) == directory:
+            if unit and same_directory(unit.directory, directory):
                 return unit
     return None
 

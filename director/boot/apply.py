@@ -12,10 +12,11 @@ import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from director.boot.alone import alone
 from director.boot.places import drop_empty, ids_of, place, require_removable, there
 from director.boot.plan import Command, File, Folder, Plan
 from director.errors import BootError, NotFound
@@ -70,7 +71,7 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
     """
     work = _Work(plan, run, root)
     try:
-        with _alone():
+        with alone():
             for file in plan.files:
                 work.write(file)
             for command in plan.users:
@@ -119,7 +120,7 @@ def remove(
         require_removable(path)
     work = _Work(plan, run, root)
     try:
-        with _alone():
+        with alone():
             for command in (*plan.stop, *(plan.purge if purge else ())):
                 work.perform(command)
             for path in kept:
@@ -312,23 +313,6 @@ class _Work:
             except OSError as problem:
                 left.append(f"{path}: {problem.strerror}")
         return left
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Two of these commands on one host never work at the same time; the lock goes with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no flock
-        yield
-        return
-    # A directory that is there on every host: nothing is left behind.
-    handle = os.open("/etc", os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _require_ours(path: Path, file: File) -> None:

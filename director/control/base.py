@@ -52,6 +52,8 @@ class Base:
         self.directory = director_directory(self.environ).absolute()
         #: bootstart's unit for this directory, where there is one and this is not its own process.
         self.unit = find_unit(self.directory, self.environ)
+        if self.unit:  # by the name that its system knows, where links lead there too
+            self.directory = Path(self.unit.directory)
         self.state = (
             Path(self.unit.state)
             if self.unit

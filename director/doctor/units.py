@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from director.doctor.finding import Finding, error, warning
-from director.service import PLACES, Unit, unit_of
+from director.service import PLACES, Unit, same_directory, unit_of
 
 #: The interpreter in a unit of ours: a command line, or launchd's list of words.
 _PYTHON = re.compile(r'("?)(/[^"<>\n]*?)\1(?:[ \t]+|</string>\s*<string>)-I\b')
@@ -33,7 +33,7 @@ def units(directory: Path, root: Path = Path("/")) -> Iterator[Finding]:
             except OSError:
                 continue  # a dangling link, or not ours to read
             unit = unit_of(text)
-            if unit and Path(unit.directory) == directory:
+            if unit and same_directory(unit.directory, directory):
                 ours.append(path)
                 yield from _ours(path, text, unit, root)
             elif not unit and "thespian.director" in text and str(directory) in text:

@@ -276,6 +276,9 @@ def test_commands_find_the_unit_of_their_directory_and_only_that(tmp_path: Path)
     assert found is not None and found.name == "x" and found.state == "/var/lib/private/x"
     assert found.start_command() == ("systemctl", "start", "x.service")
     assert find_unit(Path("/other"), {}, tmp_path) is None
+    (tmp_path / "link").symlink_to(directory)
+    linked = find_unit(tmp_path / "link", {}, tmp_path)
+    assert linked == found, "by another name it is the same directory"
     for variable in ("DIRECTOR_SERVICE", "THESPIAN_DIRECTOR_STATE", "STATE_DIRECTORY"):
         assert find_unit(directory, {variable: "x"}, tmp_path) is None
 
