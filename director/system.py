@@ -111,6 +111,26 @@ class SystemProcesses:
                 code="state",
             ) from None
 
+    def require_access(self) -> None:
+        """See that this user may end the system, before anything is sent to it: the port does not ask who sends.
+
+        Raises:
+            DirectorError: code ``not-permitted``: the state directory is another user's.
+        """
+        try:
+            read_regular(self._record, LONGEST_STATE)
+            refused = not os.access(self.state, os.W_OK | os.X_OK)
+        except PermissionError:
+            refused = True
+        except OSError:
+            return  # no system was started here, or its record does not read: told elsewhere
+        if refused:
+            raise DirectorError(
+                f"This user may not end the actor system: {self.state} is another user's. Nothing was sent to it.",
+                hint="Root may, and the user that it runs as.",
+                code="not-permitted",
+            )
+
     def members(self) -> list[int]:
         """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""
         session = self._known("session")

@@ -105,8 +105,10 @@ class Running(Base):
 
         Raises:
             NotRunning: there is no actor system to stop.
+            DirectorError: code ``not-permitted``, for another user than root and its own.
         """
         processes = self.processes
+        processes.require_access()
         if not processes.running():
             left = processes.end_leftovers()
             if not left:

@@ -274,6 +274,28 @@ def test_stop_leaves_no_process_and_start_by_hand_starts_the_unit(machine: Machi
     assert answer(machine)["version"] == "3.0"
 
 
+def test_shutdown_by_another_user_sends_nothing(machine: Machine) -> None:
+    main = show(machine, "MainPID")
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    done = machine.result(*nobody, DIRECTOR, "shutdown")
+    assert done.returncode == 1 and "Root may" in done.stdout, done.stdout
+    assert answer(machine)["version"] == "3.0" and show(machine, "MainPID") == main
+
+
+def test_a_pin_is_obeyed_by_the_restart_after_a_crash(machine: Machine) -> None:
+    machine.run(DIRECTOR, "pin", "app", "1.0")
+    machine.run("systemctl", "reset-failed", UNIT)
+    main = show(machine, "MainPID")
+    machine.run("kill", "-9", main)
+    machine.eventually(lambda: show(machine, "MainPID") not in (main, "0"))
+    machine.eventually(lambda: state(machine) == "active")
+    assert show(machine, "StatusText") == "1 group active"
+    assert answer(machine)["version"] == "1.0"
+    machine.run(DIRECTOR, "unpin", "app")
+    machine.run("systemctl", "restart", UNIT)
+    assert answer(machine)["version"] == "3.0", "a restart by hand is none after a crash"
+
+
 def test_shutdown_by_hand_is_a_meant_end(machine: Machine) -> None:
     machine.run(DIRECTOR, "shutdown")
     machine.eventually(lambda: state(machine) == "inactive")

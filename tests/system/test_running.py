@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from director.errors import LoadFailed, NotFound, NotRunning, NotValidated
+from director.errors import DirectorError, LoadFailed, NotFound, NotRunning, NotValidated
 from director.system import session_members
 from director.tls.keys import generate_key
 from tests.conftest import Host, make_tls
@@ -306,6 +306,22 @@ def test_commands_that_need_a_system_say_so_and_start_none(host: Host) -> None:
     assert not host.control.running()
     with pytest.raises(NotRunning):
         host.control.loaded()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_cannot_end_it_by_shutdown_and_is_told_who_may(host: Host) -> None:
+    host.control.start()
+    members = host.control.processes.members()
+    host.control.close()
+    os.seteuid(65534)
+    try:
+        with pytest.raises(DirectorError, match="Nothing was sent") as told:
+            host.control.shutdown()
+    finally:
+        os.seteuid(0)
+    assert told.value.code == "not-permitted" and told.value.exit_status == 1
+    assert set(members) <= set(host.control.processes.members())
+    assert host.control.loaded() == {}
 
 
 def test_start_twice_changes_nothing_and_shutdown_leaves_no_process(host: Host) -> None:
