@@ -6,12 +6,15 @@ What lives here: the rule, a pure function over the history and the files. Pins 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 
 from director.history import Event
+
+#: The file in the state directory that tells of the last start's loads, a `Phase`.
+PHASE = "boot.json"
 
 
 @dataclass(frozen=True)
@@ -31,26 +34,27 @@ class Phase:
     Args:
         begin, end: seconds since the epoch.
         chosen: the groups whose version had been chosen by then.
-        failed: the groups that it did not get active.
+        failed: the groups that it did not get active, each with the reason.
     """
 
     begin: float
     end: float
     chosen: frozenset[str]
-    failed: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """For a file."""
-        names = {"chosen": sorted(self.chosen), "failed": sorted(self.failed)}
-        return json.dumps({"begin": self.begin, "end": self.end, **names}).encode()
+        told = {"begin": self.begin, "end": self.end, "chosen": sorted(self.chosen)}
+        return json.dumps({**told, "failed": dict(self.failed)}).encode()
 
     @staticmethod
     def of(data: bytes) -> Phase | None:
         """From a file; None where it does not read."""
         try:
             told = json.loads(data)
-            chosen, failed = frozenset(told["chosen"]), frozenset(told.get("failed", ()))
-            return Phase(float(told["begin"]), float(told["end"]), chosen, failed)
+            failed = {str(group): str(why) for group, why in told.get("failed", {}).items()}
+            begin, end = float(told["begin"]), float(told["end"])
+            return Phase(begin, end, frozenset(told["chosen"]), failed)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -86,3 +90,17 @@ def chosen_before(
             return None
         at = phase.end
     return mine.path if files[0].came <= at else None
+
+
+def still_failed(events: Iterable[Event], phase: Phase) -> bool:
+    """Whether nothing happened to a group since the last start failed to load it: else it is an operator's matter.
+
+    Args:
+        events: of that group.
+        phase: of the last start.
+    """
+    return not any(
+        event.event in ("active", "undone", "unloaded")
+        and datetime.fromisoformat(event.time).timestamp() > phase.end
+        for event in events
+    )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
-from director.choice import Phase, Present, chosen_before
+from director.choice import PHASE, Phase, Present, chosen_before
 from director.control import LOAD_LIMIT, DirectorControl, Refreshed
 from director.errors import DirectorError
 from director.files import LONGEST_STATE, read_regular, write_atomically
@@ -21,8 +21,8 @@ from director.notify import Notifier
 
 #: Seconds that an answer of the Director may take.
 ANSWER = 10.0
-#: The file in the state directory that tells of the last start's loads.
-PHASE = "boot.json"
+#: Characters that are kept of a reason.
+LONGEST_REASON = 2000
 #: The file in the runtime directory that tells what was active a moment ago.
 MEMORY = "active.json"
 
@@ -45,6 +45,7 @@ class Loads:
         self.notify = notify
         #: The groups that the last work did not load.
         self.failed: list[str] = []
+        self._reasons: dict[str, str] = {}
         #: Groups that should be active and are not, with the file that was so; "" where none was.
         self._lost: dict[str, str] = {}
 
@@ -61,7 +62,8 @@ class Loads:
             failed = self._load_each(chosen, "kept, as it was chosen,")
             return self.refresh(leave=set(chosen) - set(failed))
         finally:
-            phase = Phase(begin, time.time(), frozenset(chosen), frozenset(self.failed))
+            failed_now = {group: self._reasons.get(group, "") for group in self.failed}
+            phase = Phase(begin, time.time(), frozenset(chosen), failed_now)
             write_atomically(self.control.state / PHASE, phase.to_bytes(), mode=0o600)
 
     def _restore(self, before: dict[str, str]) -> str:
@@ -83,7 +85,7 @@ class Loads:
         for result in self.control.refresh(leave):
             if result.error:
                 failed.append(result.group)
-                self.tell(logging.ERROR, f'"{result.group}": {result.error}')
+                self._tell_failed(result)
             elif result.loaded:
                 for warning in result.loaded.warnings:
                     self.tell(logging.WARNING, f'"{result.group}": {warning}')
@@ -146,8 +148,12 @@ class Loads:
                 self.tell(logging.INFO, f'{how} "{result.group}" {result.loaded.path}')
             else:
                 failed.append(result.group)
-                self.tell(logging.ERROR, f'"{result.group}": {result.error}')
+                self._tell_failed(result)
         return failed
+
+    def _tell_failed(self, result: Refreshed) -> None:
+        self._reasons[result.group] = str(result.error)[:LONGEST_REASON]
+        self.tell(logging.ERROR, f'"{result.group}": {result.error}')
 
     def forget(self) -> None:
         """The service is ended on purpose: its next start, also by `systemctl restart`, is none after a crash."""

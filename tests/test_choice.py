@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from director.choice import Phase, Present, chosen_before
+from director.choice import Phase, Present, chosen_before, still_failed
 from director.history import Event
 
 OLD, NEW = "/d/app-1.0.tls", "/d/app-2.0.tls"
@@ -65,11 +65,31 @@ def test_what_was_chosen_stays_until_something_new_comes(
 def test_what_a_service_loaded_by_itself_is_no_choice(
     events: list[Event], files: list[Present], chosen: bool, kept: str | None
 ) -> None:
-    phase = Phase(50, 70, frozenset(["app"] if chosen else []))
+    phase = Phase(50, 70, frozenset(["app"] if chosen else []), {"other": "it does not read"})
     assert Phase.of(phase.to_bytes()) == phase
     assert chosen_before(events, files, phase) == kept
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"begin": "x", "end": 1, "chosen": []}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"begin": "x", "end": 1, "chosen": []}',
+        b'{"begin": 1, "end": 1, "chosen": [], "failed": 3}',
+    ],
+)
 def test_a_damaged_file_tells_nothing(data: bytes) -> None:
     assert Phase.of(data) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "still"),
+    [("active", 30, True), ("failed", 90, True), ("active", 90, False), ("unloaded", 90, False)],
+)
+def test_what_a_start_failed_to_load_counts_until_an_operator_dealt_with_it(
+    what: str, at: int, still: bool
+) -> None:
+    phase = Phase(50, 70, frozenset(), {"app": "it does not read"})
+    assert still_failed([event(at, what, OLD)], phase) is still

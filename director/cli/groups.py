@@ -34,6 +34,11 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
             "looked after; `director status --convention` shows its hosts"
         )
     names = [one.name for one in told.groups]
+    for name in control.not_loaded(told.groups):
+        if group in (None, "", name):
+            tell(
+                f"director: {name} has a file or a pin here and is not loaded; `director load {name}`"
+            )
     if group:
         if group not in names:
             control.leave_to_leader()

@@ -6,15 +6,21 @@ What lives here: asking for it. What does not: what a report is (`director.repor
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
+from director.choice import PHASE, Phase, still_failed
 from director.control.files import Files
 from director.control.running import Running
 from director.errors import DirectorError
+from director.files import LONGEST_STATE, read_regular
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from director.doctor import Finding
-    from director.report import Convention, Status
+    from director.report import Convention, GroupStatus, Status
     from director.roles import Role
 
 
@@ -41,11 +47,15 @@ class Reports(Files, Running):
         self._require(told)
         versions = [one for group in told["Groups"].values() for one in group["Versions"]]
         revoked: dict[str, str] = {}
+        failed: list[GroupStatus] = []
         problem = ""
         try:
+            if group is None:
+                failed = self._not_brought_up(told["Groups"], told["Started"])
             revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
         except DirectorError as found:
             problem = str(found)
+        groups = [group_status(name, one, revoked) for name, one in told["Groups"].items()]
         return Status(
             told["Directory"],
             told["State"],
@@ -58,9 +68,47 @@ class Reports(Files, Running):
             told.get("TookOver"),
             tuple(sorted(self.processes.members())),
             told["Blocked"],
-            tuple(group_status(name, one, revoked) for name, one in told["Groups"].items()),
+            (*groups, *failed),
             problem,
         )
+
+    def _not_brought_up(self, known: Container[str], started: datetime) -> list[GroupStatus]:
+        """The groups that the service's last start failed to load before the Director heard of them.
+
+        Args:
+            known: what the Director tells of.
+            started: when it was.
+        """
+        from director.report import FailureStatus, GroupStatus
+
+        try:
+            phase = Phase.of(read_regular(self.state / PHASE, LONGEST_STATE))
+        except OSError:
+            return []
+        if phase is None or phase.begin < started.timestamp():
+            return []  # no service started this system
+        found, pins = [], self.pins()
+        for name, why in sorted(phase.failed.items()):
+            if name not in known and still_failed(self.history(name), phase):
+                pin = pins.get(name)
+                text = f"The service's start did not load it: {why}\nWhen that is mended: `director load {name}`."
+                version, file = (pin.version, pin.file) if pin else (None, name)
+                failure = FailureStatus(version, file, "start", text)
+                found.append(GroupStatus(name, None, None, pin.file if pin else None, failure, ()))
+        return found
+
+    def not_loaded(self, groups: Iterable[GroupStatus]) -> list[str]:
+        """The groups that have a file or a pin here and are none of these; at a member none are to be loaded.
+
+        Args:
+            groups: of `status`.
+        """
+        if self.member_of():
+            return []
+        here = {name for name, files in self.store.available().items() if files}
+        with contextlib.suppress(DirectorError, OSError):  # `status` and `doctor` tell of it
+            here |= set(self.pins())
+        return sorted(here - {one.name for one in groups})
 
     def logs(self, group: str) -> list[str]:
         """The log lines of a group's actors, past ones too, oldest first; of a system that ended likewise.
@@ -104,6 +152,11 @@ class Reports(Files, Running):
                 text = f"{group.name}: the load of {group.loading} is not decided yet."
                 remedy = "Wait, then look at `director status` again."
                 found.append(Finding("warning", "pending", text, remedy))
+        for name in self.not_loaded(groups):
+            text = f"{name}: it has a file or a pin here, and is not loaded."
+            found.append(
+                Finding("warning", "not-loaded", text, f"`director load {name}` loads it.")
+            )
         return found
 
     def role(self, role: str, group: str | None = None) -> Role:

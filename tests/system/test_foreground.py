@@ -400,6 +400,17 @@ def test_a_restart_after_a_crash_restores_what_was_active_a_new_start_takes_the_
     assert active(host) == "2.0"
 
 
+def command(host: Host, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "director", *words],
+        env=host.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def crash(manager: Manager, host: Host) -> None:
     os.kill(manager.identity()["AdminPid"], signal.SIGKILL)
     assert manager.ended() == 1
@@ -428,6 +439,13 @@ def test_a_restart_after_a_crash_obeys_a_pin_and_forgets_no_group_that_it_cannot
     manager.hear("STATUS=1 group active; not loaded: other")
     assert active(host) == "1.0", "the pinned one"
     assert "not restored: other" in manager.log()
+    told = host.control.status()
+    (bad,) = [one for one in told.groups if not one.well]
+    assert bad.name == "other" and bad.failure and "`director load other`" in bad.failure.text
+    findings = [one for one in host.control.doctor() if one.level == "error"]
+    assert any(one.code == "start" and "other" in one.text for one in findings), findings
+    shown = command(host, "status")
+    assert shown.returncode == 1 and "other: NOT WELL" in shown.stdout
     crash(manager, host)
     other.write_bytes(good)
 
@@ -441,6 +459,12 @@ def test_a_restart_after_a_crash_obeys_a_pin_and_forgets_no_group_that_it_cannot
     manager.start(RUNTIME_DIRECTORY=str(runtime))
     manager.hear("STATUS=2 groups active")
     assert newer.name in str(host.control.loaded("other"))
+    host.put("third", "1.0", TLI, SOURCES)
+    shown = command(host, "status")
+    assert shown.returncode == 0 and "`director load third`" in shown.stderr
+    assert ("not-loaded", "third") in [
+        (one.code, one.text.split(":")[0]) for one in host.control.doctor()
+    ]
 
 
 def test_json_log_has_our_lines_and_the_actors_a_document_a_line(
