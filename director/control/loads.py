@@ -31,7 +31,7 @@ PIN_LIMIT = 60.0
 UDP_LIMIT = 64_000
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = frozenset(
-    {"actor-died", "blocked", "busy", "cache", "changed", "group", "load-failed", "malformed"}
+    {"actor-died", "blocked", "busy", "cache", "group", "load-failed", "malformed"}
     | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
     | {"locked", "nothing-to-undo", "state", "tli-changed", "unreadable"}
@@ -141,6 +141,8 @@ class Loads(Files, Running):
             problem = refused(answer)
             if problem.code == "tli-changed" and warnings:
                 problem.hint = f"Perhaps this is why: {' '.join(warnings)}"
+            if problem.code == "changed":  # no authority was asked: nobody else writes it down
+                self.trust("load").audit_refusal(wanted.chosen.path.name, problem)
             raise problem
         self.say(str(answer["Message"]))
         return Loaded(

@@ -154,6 +154,33 @@ def test_a_file_that_was_replaced_during_the_load_is_not_loaded(
     assert version_that_answers(standing) == "1.0"
 
 
+@pytest.mark.parametrize("swap", ["other bytes", "no bytes", "no file"])
+def test_a_load_whose_file_is_swapped_under_it_is_one_refusal_with_one_audit_line(
+    standing: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: str
+) -> None:
+    with kept(standing.directory, tmp_path / "aside"):
+        shop = Workshop(standing.key, standing.directory)
+        path = standing.directory / "app-8.0.tls"
+        path.write_bytes(shop.good(version="8.0"))
+        start = standing.control.start
+
+        def swapped() -> bool:
+            """Comes between the command's decision and the Director's reading."""
+            path.unlink()
+            if swap != "no file":
+                path.write_bytes(shop.good(version="8.0", actors=()) if "other" in swap else b"")
+            return start()
+
+        monkeypatch.setattr(standing.control, "start", swapped)
+        before = len(audit(standing))
+        with pytest.raises(NotValidated) as refused:
+            standing.control.load("app-8.0.tls")
+        assert (refused.value.code, refused.value.exit_status) == ("changed", 7)
+        told = [(one["asked"], one["file"], one["code"]) for one in audit(standing)[before:]]
+        assert told == [("load", "app-8.0.tls", "changed")]
+    assert version_that_answers(standing) == "1.0"
+
+
 def test_validated_source_from_a_stranger_changes_nothing(standing: Host) -> None:
     from thespian.actors import ValidatedSource
 
