@@ -26,7 +26,16 @@ from director.store import Store
 from director.tls.keys import RSA, PublicKey
 from director.tls.limits import RSA_FLOOR, Limits
 from director.tls.naming import split_file_name
-from director.tls.rules import InTime, KeyGroups, ManifestRequired, Revoked, Rule, Source, bare
+from director.tls.rules import (
+    InTime,
+    KeyGroups,
+    ManifestRequired,
+    Revoked,
+    Rule,
+    Source,
+    bare,
+    moment,
+)
 from director.tls.verify import Members, Policy, Verdict, verify_again, verify_into
 
 
@@ -253,6 +262,18 @@ class HostTrust:
                 if told.source_hash in wanted and one in trust.revoked:
                     found[told.source_hash] = trust.revoked[one] or "it is listed in revoked.cfg"
         return found
+
+    def may_have_expired(self, source_hash: str) -> bool:
+        """Whether a file (Thespian's hash) is to be looked at for its time: it is new here, or over by what is known.
+
+        Raises:
+            DirectorError: the marks do not read.
+        """
+        known = self.marks.read().of_source(source_hash)
+        if known is None:
+            return True
+        expires = known[1].expires
+        return expires is not None and moment(expires, "expires") <= datetime.now(UTC)
 
     def audit_loaded(self, source_hash: str, word: str, code: str, note: str) -> None:
         """Note what became of a loaded source (Thespian's hash): it was unloaded, or is active again."""

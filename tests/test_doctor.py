@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from director.demo import free_port
 from director.doctor import Finding, places, ports
 from director.doctor.units import units
 from director.tls.keys import SigningKey, generate_key
+from tests.trust_cases import Workshop
 
 ROOM = {"f_flag": 0, "f_bavail": 1 << 20, "f_frsize": 4096, "f_files": 100, "f_favail": 50}
 
@@ -197,3 +199,14 @@ def test_all_of_it_together_changes_nothing(tmp_path: Path, key: SigningKey) -> 
         (directory / "app-1.tls").write_bytes(b"")
         assert [one.code for one in control.doctor()].count("settings") == 2
     assert not (directory / ".state").exists()
+
+
+@pytest.mark.parametrize(("days", "told"), [(6, True), (8, False)])
+def test_a_file_whose_time_is_over_within_a_week_is_told(
+    tmp_path: Path, key: SigningKey, days: int, told: bool
+) -> None:
+    (tmp_path / "sourcekey_tls.key").write_bytes(key.public_pem)
+    end = datetime.now(UTC) + timedelta(days=days)
+    (tmp_path / "app-2.0.tls").write_bytes(Workshop(key, tmp_path).good(expires=end.isoformat()))
+    found = codes(DirectorControl(tmp_path, environ={}).doctor())
+    assert (("warning", "expires-soon") in found) == told

@@ -260,6 +260,9 @@ class Loads(Files, Running):
             try:
                 newest = loading.newest(self.store, files, pins)
                 digest = source_hash_of(newest.path)
+                in_time = self._in_time(newest, digest, files, pins)
+                if in_time != newest:
+                    newest, digest = in_time, source_hash_of(in_time.path)
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
             except OSError as problem:
@@ -280,6 +283,32 @@ class Loads(Files, Running):
         for one in ended:
             told(one)
         return results + ended
+
+    def _in_time(
+        self, newest: Available, digest: str, files: list[Available], pins: Mapping[str, Pin]
+    ) -> Available:
+        """The newest file, or where its time is over the next of the group that is valid; a pin is kept to.
+
+        Raises:
+            NotValidated: code ``expired``: there is no other. What runs goes on.
+        """
+        trust = self.trust("refresh")
+        if not trust.may_have_expired(digest):
+            return newest
+        verdict = self.check(newest.path)
+        if verdict.code != "expired":
+            return newest  # the load tells what else is wrong with it
+        others = [] if newest.group in pins else [one for one in files if one.path != newest.path]
+        for other in others:
+            if self.check(other.path).valid:
+                self.warn(f"{newest.path}: {verdict.message} {other.path} is taken instead.")
+                return other
+        trust.audit(verdict, newest.path.name)
+        raise NotValidated(
+            f"{newest.path}: {verdict.message}",
+            hint="No other version here is valid; what runs goes on, and would not start again.",
+            code="expired",
+        )
 
     def revoked(self, groups: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Loaded sources that are revoked by now: source hash → the reason.

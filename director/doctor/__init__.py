@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from director.cache import COMPLETE
@@ -28,11 +28,14 @@ from director.settings.config import read_trust, survey_config
 from director.settings.tli import parse_tli
 from director.store import Store
 from director.system import SystemProcesses
+from director.tls.rules import moment
 from director.tls.verify import Verdict
 from director.tls.version import is_pep440
 
 #: Seconds by which a file's time may lie ahead of the clock.
 CLOCK_SLACK = 300.0
+#: How long before a file's time is over that is told.
+EXPIRES_SOON = timedelta(days=7)
 #: Seconds after which what an interrupted write left is called stale.
 STALE_AFTER = 600.0
 
@@ -220,6 +223,11 @@ def _sources(patient: Patient) -> Iterator[Finding]:
             if not verdict.valid:
                 text = f"{one.path}: {verdict.message}"
                 yield Finding("warning", verdict.code, text, "Replace or remove it.")
+            elif verdict.source and verdict.source.expires:
+                left = moment(verdict.source.expires, "expires") - datetime.now(UTC)
+                if left < EXPIRES_SOON:
+                    text = f"{one.path} expires on {verdict.source.expires}."
+                    yield Finding("warning", "expires-soon", text, "Install a newer version.")
             if one.version is not None and not is_pep440(one.version):
                 text = f"{one.path}: {one.version} is no PEP 440 version; see `director avail` for its place."
                 yield Finding("warning", "version", text, "Give it a version that PEP 440 orders.")

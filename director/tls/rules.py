@@ -145,8 +145,11 @@ def bare(fingerprint: str) -> str:
 
 
 def _moment(told: str | None, name: str) -> datetime | None:
-    if told is None:
-        return None
+    return None if told is None else moment(told, name)
+
+
+def moment(told: str, name: str) -> datetime:
+    """A manifest's time, UTC where it names no zone (NotValidated, code ``manifest``: it is none)."""
     try:
         found = datetime.fromisoformat(told)
     except ValueError:

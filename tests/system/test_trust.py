@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,31 @@ def test_a_load_whose_file_is_swapped_under_it_is_one_refusal_with_one_audit_lin
         told = [(one["asked"], one["file"], one["code"]) for one in audit(standing)[before:]]
         assert told == [("load", "app-8.0.tls", "changed")]
     assert version_that_answers(standing) == "1.0"
+
+
+def test_refresh_leaves_a_version_that_expires_for_one_that_is_valid(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    with open_host(tmp_path, key) as host:
+        shop = Workshop(key, host.directory)
+        (host.directory / "app-1.0.tls").write_bytes(shop.good(version="1.0"))
+        host.control.load("app")
+        end = datetime.now(UTC) + timedelta(seconds=4)
+        data = shop.good(version="2.0", expires=end.isoformat(timespec="milliseconds"))
+        (host.directory / "app-2.0.tls").write_bytes(data)
+        host.control.load("app")
+        assert [one.loaded and one.loaded.changed for one in host.control.refresh()] == [False]
+        eventually(lambda: datetime.now(UTC) > end)
+        (one,) = host.control.refresh()
+        assert one.loaded and one.loaded.path.name == "app-1.0.tls", one.error
+        assert version_that_answers(host) == "1.0"
+        host.control.shutdown()
+        (one,) = host.control.refresh()
+        assert one.loaded and version_that_answers(host) == "1.0", "at a start, too"
+        (host.directory / "app-1.0.tls").unlink()
+        (one,) = host.control.refresh()
+        assert one.error and one.error.code == "expired"
+        assert version_that_answers(host) == "1.0", "what runs goes on"
 
 
 def test_validated_source_from_a_stranger_changes_nothing(standing: Host) -> None:
