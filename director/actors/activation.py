@@ -197,6 +197,12 @@ class Activation(Endings):
         if version.fallen:
             return
         version.tentative = False
+        if version.settlers and any(not (a.ready or a.failed or a.lost) for a in version.actors):
+            self._timer("settled", version, version.epoch, 0.5)  # one that was failed is on its way
+            return
+        failure = self.failures.get(version.group)
+        if failure and failure.code == "actor-failed" and all(a.ready for a in version.actors):
+            del self.failures[version.group]
         for request in version.settlers:
             self._finish(version, request, "active", f"is active since {version.settle:g} s")
         version.settlers.clear()

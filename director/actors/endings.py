@@ -207,8 +207,22 @@ class Endings(Book):
 
     def _give_up(self, version: Version, actor: RoleActor, text: str) -> None:
         actor.failed = True
+        self._unsettled(version, "unsettled", text)
         self._note_failure(version, "actor-failed", text)
         self._record(version, "actor-failed", text)
+
+    def _start_failed(self, version: Version) -> None:
+        """Somebody wants actors of the active version back that died too often; told when all have settled."""
+        for actor in version.actors:
+            name = actor.spec.global_name
+            if not actor.failed:
+                continue
+            if name in self.blocked:
+                self._unsettled(version, "blocked", self.blocked[str(name)])
+                continue
+            actor.failed, actor.deaths = False, 0
+            self._restart(version, actor, version.actors.index(actor))
+        self._timer("settled", version, version.epoch, version.settle)
 
     def _not_up(self, version: Version, actor: RoleActor) -> None:
         """An actor that was created again never answered."""

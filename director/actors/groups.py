@@ -16,6 +16,7 @@ from director.actors.versions import (
     LOADING,
     TAKING_OVER,
     Action,
+    Changed,
     Finished,
     Kill,
     KillActor,
@@ -54,6 +55,10 @@ class Groups(Activation):
             self._enqueue(request, wanted, settled)
         elif known and known.state is State.ACTIVE and known.tentative and settled:
             known.settlers.append(request)
+        elif known and known.state is State.ACTIVE and any(a.failed for a in known.actors):
+            known.tli, known.settle = wanted.tli, wanted.settle
+            known.settlers.append(request)
+            self._start_failed(known)
         elif known and known.state is State.ACTIVE:
             known.tli = wanted.tli  # Drain, Restart and the like count from now on
             self._finish(known, request, "unchanged", "is active already")
@@ -78,7 +83,8 @@ class Groups(Activation):
         """Take over a version of a Director that died.
 
         Args:
-            state: ACTIVE, RETIRED, or ENDING: its actors are to end, and it goes with the last of them.
+            state: where it stood. One whose load was not decided never served: its actors are to be killed, and it
+                goes; one that was ending, or had failed, goes with the last of its actors.
             living: for each actor of the TLI whether it was deactivated, None where it does not live.
 
         Returns:
@@ -87,7 +93,9 @@ class Groups(Activation):
         self._now = now
         self.versions[version.source_hash] = version
         self._present.discard(version.source_hash)
-        self._enter(version, state)
+        if state in LOADING:
+            living = [None for _ in version.tli.actors]
+        self._enter(version, state if state in {State.ACTIVE, State.RETIRED} else State.ENDING)
         version.order = version.epoch
         version.actors = [RoleActor(spec) for spec in version.tli.actors]
         for actor, deactivated in zip(version.actors, living, strict=True):
@@ -100,15 +108,35 @@ class Groups(Activation):
             for number, actor in enumerate(version.actors):
                 if not actor.id:
                     self._timer("restart", version, number, version.tli.restart.delay)
-        self._record(version, "adopted", "taken over from a Director that died")
+        if state in LOADING:
+            text = "the Director died while it was being loaded; load it again"
+            self._note_failure(version, "interrupted", text)
+            self._record(version, "failed", text)
+        else:
+            self._record(version, "adopted", "taken over from a Director that died")
         return [actor.id for actor in version.actors]
 
     def after_adoption(self) -> list[Action]:
-        """What is to be done when all versions are taken over."""
-        for version in [v for v in self.versions.values() if v.state is State.ENDING]:
+        """All versions are taken over: what the dead Director had begun is ended or taken back."""
+        known = list(self.versions.values())
+        for version in [v for v in known if v.state is State.ENDING]:
             for actor in version.living:
                 self._end(actor)
             self._drop_if_empty(version)
+        for version in known:
+            if version.state is State.RETIRED:  # the grace before its OnDeactivate has passed
+                for actor in version.living:
+                    self._deactivate(actor)
+            elif version.state is State.ACTIVE and any(a.deactivated for a in version.living):
+                self._record(version, "adopted", "a hand-over was cut off: its roles come back")
+                self._revive(version, only_stopped=True)
+                self._out.append(Changed(version.group, "actor"))
+        for group in sorted({version.group for version in known}):
+            active = self.active_version(group)
+            if active:
+                self._unload_surplus(active)
+            else:
+                self._succeed(group, "the Director died", Word())
         return self._take()
 
     def source_loaded(self, source_hash: str, now: float) -> list[Action]:

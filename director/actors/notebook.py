@@ -83,9 +83,6 @@ def take_up(
         living = [None if a["Address"] is None else bool(a["Deactivated"]) for a in one["Actors"]]
         if state in LOADING:
             undecided.append((version.source_hash, str(one["Unpacked"])))
-            living = [None for _ in living]
-        if state in LOADING or state is State.FAILED:
-            state = State.ENDING
         for number, actor in enumerate(groups.adopt(version, state, living, now)):
             if actor:
                 actors.addresses[actor] = actors.met[actor] = addresses[number]

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from director.actors import groups as g
+from director.actors import notebook
 from director.actors import versions as m
+from director.actors.answers import Actors
 from director.settings.tli import ActorSpec, Message, Ready, Restart, Tli
 
 
@@ -45,6 +47,7 @@ class Host:
         self.alive: dict[int, m.Create] = {}
         #: Who was asked for a sign of life, and who its Ready question.
         self.asked: set[int] = set()
+        self.heard: set[int] = set()
         self.questioned: set[int] = set()
         #: Questions to the Source Authority, which are answered at once where it is prompt; sources it trusts no more.
         self.open: list[m.AskTrust] = []
@@ -94,6 +97,36 @@ class Host:
             else:
                 self.do(self.groups.trust_told(question.number, m.Word("", refused), self.now))
 
+    def succeed(self) -> None:
+        """The Director dies, and another takes over by its note; what was not heard of yet has died with it."""
+        old, known = self.groups, Actors()
+        for actor in list(self.alive):
+            if actor not in self.heard:
+                del self.alive[actor]
+            else:
+                known.addresses[actor] = known.met[actor] = actor
+        told = notebook.note(old, known, {})
+        self.groups, self.timers, self.open, self.questioned = g.Groups(), [], [], set()
+        self.asked = set()
+        self.groups._next = old._next  # incarnations stay apart in the log
+        taken = Actors()
+        killed = {one for one, _ in notebook.take_up(told, self.groups, taken, self.now)}
+        ending = {a.actor for a in self.log if isinstance(a, m.End)}
+        before, self.alive = self.alive, {}
+        for actor, address in taken.addresses.items():
+            self.alive[actor] = before.pop(address)
+            self.heard.add(actor)
+            found = self.groups.find(actor)
+            assert found is not None
+            if found[1].deactivated and found[1].spec.on_deactivate is not None:
+                self.log.append(m.Send(actor, found[1].spec.on_deactivate.value))
+            if address in ending:
+                self.log.append(m.End(actor))
+        self.alive |= {a: c for a, c in before.items() if a in ending}
+        left = [c for a, c in before.items() if a not in ending]
+        assert all(create.source_hash in killed for create in left), "an actor that nobody knows"
+        self.do(self.groups.after_adoption())
+
     def load(
         self,
         digest: str,
@@ -128,6 +161,7 @@ class Host:
             self.exit(actor)
         elif actor in self.asked:
             self.asked.discard(actor)
+            self.heard.add(actor)
             source = self.alive[actor].source_hash
             self.do(self.groups.actor_ready(actor, source, self.now))
         elif actor in self.questioned:
@@ -142,6 +176,27 @@ class Host:
         self.asked.discard(actor)
         self.questioned.discard(actor)
         self.do(self.groups.actor_exited(actor, reason, self.now))
+
+    def step_until(self, word: str) -> None:
+        """Go on until this message is sent, and no further."""
+        for _ in range(20):
+            for kind in SOON:
+                if word in self.sent():
+                    return
+                self.fire(kind)
+            for actor in list(self.alive):
+                if word in self.sent():
+                    return
+                self.live(actor)
+        raise AssertionError(f"{word!r} was never sent")
+
+    def serves(self) -> bool:
+        """Whether every role of the active version has an actor that lives and is to serve."""
+        active = self.groups.active_version("app")
+        return active is not None and all(
+            a.id in self.alive and a.ready and not a.deactivated and not a.moving
+            for a in active.actors
+        )
 
     def fire(self, kind: str) -> bool:
         due = [timer for timer in self.timers if timer.key[0] == kind]
@@ -367,6 +422,38 @@ def test_an_actor_that_keeps_dying_is_failed_in_the_end() -> None:
         host.fire("restart")
     told = host.groups.failures["app"]
     assert host.alive == {} and "not restarted" in told.text and "boom" in told.text
+
+
+def test_a_load_starts_an_actor_again_that_died_too_often() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    for _ in range(5):
+        if host.alive:
+            host.exit(max(host.alive), "boom")
+        host.fire("restart")
+        host.ready()
+    assert host.groups.versions["1"].actors[0].failed
+    request = host.load("1", spec("a"))
+    host.ready()
+    assert request not in host.finished, "it is told when it has lived for a while"
+    host.fire("settled")
+    assert host.finished[request].success and host.serves() and not host.groups.failures
+    host.exit(max(host.alive), "boom")
+    assert host.groups.versions["1"].actors[0].deaths == 1, "it is counted afresh"
+
+
+def test_a_load_of_a_failed_actor_that_dies_again_says_so() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    for _ in range(5):
+        if host.alive:
+            host.exit(max(host.alive), "boom")
+        host.fire("restart")
+        host.ready()
+    request = host.load("1", spec("a"))
+    host.exit(max(host.alive), "boom again")
+    told = host.finished[request]
+    assert not told.success and told.code == "unsettled" and "boom again" in told.text
 
 
 def test_an_old_version_loaded_again_becomes_active_without_a_new_validation() -> None:
@@ -678,6 +765,62 @@ def test_a_successor_goes_on_to_end_what_was_ending() -> None:
     assert m.UnloadSource("1") in host.log and not host.groups.versions
 
 
+def test_a_successor_brings_back_the_holder_of_a_name_that_was_about_to_be_handed_over() -> None:
+    host = Host()
+    host.up("1", spec("a", named="The A"), spec("b"))
+    host.load("2", spec("a", named="The A"), spec("b"))
+    host.validated("2")
+    host.step_until("stop a")
+    host.succeed()
+    host.ready()
+    assert host.active == "1" and host.log.count(m.UnloadSource("2")) == 1
+    assert host.sent()[-1] == "again a" and host.serves()
+    assert host.groups.failures["app"].code == "interrupted"
+
+
+def test_a_successor_brings_back_what_stop_first_had_stopped_and_creates_what_has_gone() -> None:
+    host = Host()
+    host.up("1", spec("a"), spec("b", mute=True))
+    host.load("2", spec("a"), handover="stop-first")
+    host.validated("2")
+    host.step_until("stop a")
+    host.exit(max(host.alive))
+    host.succeed()
+    assert host.sent()[-1] == "again a", "at once"
+    host.fire("restart")
+    host.ready()
+    assert host.active == "1" and host.serves() and host.sent()[-1] == "load b"
+
+
+def test_a_successor_ends_what_had_retired_with_the_switch() -> None:
+    host = Host()
+    host.up("1", spec("a"), auto=True)
+    host.load("2", spec("a"), auto=True)
+    host.validated("2")
+    while host.active != "2":
+        host.live(max(host.alive))
+    assert "stop a" not in host.sent()
+    host.succeed()
+    assert host.sent()[-1] == "stop a"
+    host.fire("drain")
+    host.ready()
+    assert host.active == "2" and list(host.groups.versions) == ["2"] and host.serves()
+
+
+def test_a_successor_of_one_that_died_while_the_authority_thought_asks_it_again() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.prompt = False
+    host.do(host.groups.source_unloaded("2", host.now))
+    host.ready()
+    assert host.active is None
+    host.succeed()
+    host.answer()
+    host.ready()
+    assert host.active == "1" and host.serves()
+
+
 def test_what_is_not_trusted_any_more_is_passed_over_when_the_active_version_is_unloaded() -> None:
     host = Host()
     for digest in ("1", "2", "3"):
@@ -857,6 +1000,12 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def its_word(self) -> None:
         self.host.answer()
+
+    @rule()
+    def the_director_dies(self) -> None:
+        """At any moment; what was asked of it has no answer then."""
+        self.host.succeed()
+        self.requests = [one for one in self.requests if one in self.host.finished]
 
     @rule(digest=st.sampled_from("1234"))
     def validated(self, digest: str) -> None:
