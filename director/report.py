@@ -63,6 +63,12 @@ class GroupStatus:
     versions: tuple[VersionStatus, ...]
 
     @property
+    def starting(self) -> bool:
+        """Its first version is on its way to become active."""
+        revoked = any(one.revoked for one in self.versions)
+        return self.active is None and self.loading is not None and not revoked
+
+    @property
     def well(self) -> bool:
         """A version is active, all its actors serve and take messages, and no loaded version is revoked."""
         actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
@@ -98,7 +104,11 @@ class Status:
     @property
     def well(self) -> bool:
         """Whether there is nothing that an operator should look at."""
-        return all(one.well for one in self.groups) and not self.blocked and not self.problem
+        return (
+            all(one.well or one.starting for one in self.groups)
+            and not self.blocked
+            and not self.problem
+        )
 
 
 @dataclass(frozen=True)

@@ -55,16 +55,26 @@ class Role:
             timeout: seconds, for finding the actor and its answer together.
 
         Raises:
-            DirectorError: code ``no-answer``. The question may still be answered later; that answer is never taken
-                for another question's.
+            DirectorError: code ``no-answer``: its time has passed. The question may still be answered later; that
+                answer is never taken for another question's. Code ``unreachable``: the actor died, perhaps over the
+                question, which is not asked again of its successor, for it may have been done.
             NotFound: no actor has the role, with the code that RetrieveRole told: ``no-role``, ``actor-failed``.
         """
         deadline = time.monotonic() + timeout
         address = self._now(deadline)
-        left = max(deadline - time.monotonic(), 0.01)
+        asked = time.monotonic()
+        left = max(deadline - asked, 0.01)
         answer = self.connection.system.ask(address, message, timedelta(seconds=left))
         if answer is None:
             self.connection.close()  # a late answer goes to an address that nobody listens at
+            waited = time.monotonic() - asked
+            if waited < left * 0.9:  # Thespian gives up at once where nobody listens
+                raise DirectorError(
+                    f"{self._name} could not be reached: after {waited:.2f} s its actor had died, perhaps over "
+                    "this question.",
+                    hint="Ask again if it does no harm when it was done already; `director status` shows how it is.",
+                    code="unreachable",
+                )
             raise DirectorError(
                 f"{self._name} gave no answer within {timeout:g} s.",
                 hint="`director status` shows how it is.",

@@ -85,7 +85,7 @@ class SystemProcesses:
                 code="system-base",
             )
         for place in (self.state, self.config.log_directory):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(place)
         (self.state / MEANT_END).unlink(missing_ok=True)
         self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
         told = self._run_host()
@@ -230,6 +230,19 @@ class SystemProcesses:
             if name == "environ" and f"DIRECTOR_SYSTEM={self.state}".encode() in told.split(b"\0"):
                 return True
         return False
+
+    def _make(self, place: Path) -> None:
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as problem:
+            setting = self.config.directory / "thesplogd.cfg"
+            if place != self.config.log_directory or not setting.exists():
+                raise
+            raise SettingsError(
+                f"its directory {place} cannot be made: {problem.strerror}",
+                path=str(setting),
+                hint="Name a directory that the service may write to.",
+            ) from None
 
     def _run_host(self) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="director-start-") as folder:

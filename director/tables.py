@@ -34,7 +34,8 @@ def print_status(told: Status) -> None:
 
 
 def _group(group: GroupStatus) -> Table:
-    word = "[green]ok[/]" if group.well else "[red]not well[/]"
+    word = "[yellow]starting[/]" if group.starting else "[red]not well[/]"
+    word = "[green]ok[/]" if group.well else word
     pinned = f", pinned to {escape(group.pinned)}" if group.pinned else ""
     table = Table(title=f"{escape(group.name)}: {word}{pinned}", title_justify="left")
     for name in ("Version", "State", "Role", "Actor", "Address", "Deaths"):

@@ -64,7 +64,7 @@ def system(told: Status) -> Iterator[str]:
 
 def _group(group: GroupStatus) -> Iterator[str]:
     pinned = f", pinned to {group.pinned}" if group.pinned else ""
-    word = "ok" if group.well else "NOT WELL"
+    word = "ok" if group.well else "starting" if group.starting else "NOT WELL"
     yield f"{group.name}: {word}{pinned}"
     for version in group.versions:
         tentative = ", tentative" if version.tentative else ""

@@ -70,7 +70,15 @@ class Director(Convening):
         return super().receiveMessage(message, sender)
 
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
-        """A request of `director.actors.messages`, or a word of the Source Authority."""
+        """A request of `director.actors.messages`, or a word of the Source Authority; what is neither is answered."""
+        try:
+            self._take(message, sender)
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+            log.exception("a message was not understood")
+            text = f"the message does not read: {type(problem).__name__}: {problem}"
+            self.send(sender, reply("Malformed", message, False, Code="malformed", Message=text))
+
+    def _take(self, message: Message, sender: Any) -> None:
         if message.get("AuthorityOp") == "Verdict":
             self._verdict(message)
         elif message.get("AuthorityResponse") == "Standing":
@@ -88,7 +96,7 @@ class Director(Convening):
         elif "DirectorOp" in message and "ReplyTo" in message:  # passed on by a member's Director
             asked = {key: value for key, value in message.items() if key != "ReplyTo"}
             self._request(asked, message["ReplyTo"])
-        elif "DirectorOp" in message or not {"DirectorResponse", "AuthorityOp"} & set(message):
+        elif "DirectorOp" in message or "DirectorResponse" not in message:
             self._request(message, sender)
 
     def _take_up(self, told: Message | None) -> None:
@@ -274,6 +282,7 @@ class Director(Convening):
     # ---- performing ------------------------------------------------------------------------------
 
     def _perform(self, actions: list[m.Action]) -> None:
+        self._keep_note()  # before: an OnDeactivate that nobody knew of would leave its role dead
         for action in actions:
             match action:
                 case m.LoadSource(source_hash):
@@ -383,7 +392,7 @@ class Director(Convening):
             fields["File"] = message["File"]
             known = self.groups.versions.get(action.source_hash)
             if action.success and known:
-                self._pin(known.group, known.version)
+                fields["PinCode"], fields["PinMessage"] = self._try_pin(known.group, known.version)
             self.send(sender, reply("UndoResult", message, action.success, **fields))
         elif message.get("Wait"):
             self.send(sender, reply("LoadResult", message, action.success, **fields))

@@ -20,7 +20,7 @@ from director.actors import apart, leftovers, pids, reporting
 from director.actors.doors import AUTHORITY_CLASS
 from director.actors.known import KnownSource, everything, remember
 from director.actors.members import Members
-from director.actors.messages import AUTHORITY_NAME, Message, reply
+from director.actors.messages import AUTHORITY_NAME, Message, operation_of, reply
 from director.actors.notebook import gone
 from director.actors.reaping import Reaping
 from director.actors.words import last_words
@@ -223,7 +223,8 @@ class Following(Reaping):
 
     def _left_to_leader(self, message: Message, sender: Any) -> bool:
         """Pass a request on that the leader answers, or say that it is its business."""
-        operation = message.get("DirectorOp")
+        known = operation_of(message)
+        operation = known.name if known else ""
         if operation not in PASSED_ON | LEADERS_ONLY or self._leads():
             return False
         leader = ", ".join(self.leading)

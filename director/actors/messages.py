@@ -177,7 +177,8 @@ OPERATIONS = (
         "pins the group to it.",
         (Field("Group", _TEXT, "its name", required=True),),
         "UndoResult",
-        "`SourceHash`, `File`. A version that is not loaded any more is not loaded by this: `Code` is "
+        "`SourceHash`, `File`; where the pin could not be kept, why: `PinCode`, `PinMessage`, else empty. "
+        "A version that is not loaded any more is not loaded by this: `Code` is "
         "`not-loaded`, and "
         "`File` is what LoadSource (with `Undo`) takes.",
     ),
@@ -270,6 +271,8 @@ def malformed(operation: Operation, request: Message) -> str:
         if type(request[field.name]) not in field.types:
             kinds = " or ".join(kind.__name__ for kind in field.types)
             return f"{field.name} of {operation.name} is {kinds}, not {type(request[field.name]).__name__}"
+        if isinstance(request[field.name], str) and "\0" in request[field.name]:
+            return f"{field.name} of {operation.name} has a NUL character in it"
     return ""
 
 

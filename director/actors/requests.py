@@ -114,11 +114,9 @@ class Requests(ActorTypeDispatcher):
             getattr(self, f"_do_{operation.name}")(message, sender)
         except (DirectorError, OSError, ValueError) as problem:
             log.warning("%s failed: %s", operation.name, problem)
-            code = getattr(problem, "code", "operation-failed")
-            told = reply(
-                "Failed", message, False, Code=code, Message=f"{operation.name}: {problem}"
-            )
-            self.send(sender, told)
+            code, text = _why(problem)
+            text = f"{operation.name}: {text}"
+            self.send(sender, reply("Failed", message, False, Code=code, Message=text))
 
     def _do_Startup(self, message: Message, sender: Any) -> None:
         if self.noted is not None:
@@ -268,9 +266,19 @@ class Requests(ActorTypeDispatcher):
         if sender is None or message.get("DirectorOp") != "Pin":
             return
         if not code:
-            self._pin(message["Group"], message["Version"])
+            code, text = self._try_pin(message["Group"], message["Version"])
         fields = {"Code": code, "Message": text} if code else {}
         self.send(sender, reply("Pinned", message, not code, **fields))
+
+    def _try_pin(self, group: str, version: str | None) -> tuple[str, str]:
+        """Pin; code and text of what prevents it, "" where nothing does."""
+        try:
+            self._pin(group, version)
+        except (DirectorError, OSError) as problem:
+            code, why = _why(problem)
+            log.warning("%s was not pinned: %s", group, why)
+            return code, f"{group!r} was not pinned: {why}"
+        return "", ""
 
     def _pin(self, group: str, version: str | None) -> None:
         state = self._store().state
@@ -319,6 +327,15 @@ class Requests(ActorTypeDispatcher):
 
 def _tli(definition: Message) -> Tli:
     return tli_from_definition({key: definition[key] for key in GROUP_KEYS if key in definition})
+
+
+def _why(problem: Exception) -> tuple[str, str]:
+    """Code and text of what went wrong, for a reply."""
+    if not isinstance(problem, OSError):
+        return getattr(problem, "code", "operation-failed"), str(problem)
+    place = f"{problem.filename}: " if problem.filename else ""
+    code = "not-found" if isinstance(problem, FileNotFoundError) else "os-error"
+    return code, f"{place}{problem.strerror or problem}"
 
 
 def now() -> str:

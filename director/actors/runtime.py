@@ -27,7 +27,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ from typing import Any
 from director.actors import boundary, placement
 from director.actors.known import KnownSource, recall
 from director.actors.placement import Placement, recheck
-from director.actors.words import leave_mark, leave_word
+from director.actors.words import authors_traceback, leave_mark, leave_word
 
 #: Never dropped from ``sys.modules``, whatever a source bundles.
 _KEPT = frozenset({"thespian", "director", "setproctitle"}) | sys.stdlib_module_names
@@ -108,7 +107,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             logging.getLogger(f"{module_name}.{attribute}").addFilter(self._overhear)
             return found
         except BaseException as problem:
-            leave_word(self.directory, traceback.format_exc())
+            leave_word(self.directory, authors_traceback(problem, self.directory))
             if isinstance(problem, Exception):
                 raise
             # SystemExit and its like would end the process without a word to its creator.
@@ -133,7 +132,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def _overhear(self, record: logging.LogRecord) -> bool:
         if record.exc_info and "instantiation exception" in str(record.msg):
-            leave_word(self.directory, "".join(traceback.format_exception(*record.exc_info)))
+            leave_word(self.directory, authors_traceback(record.exc_info[1], self.directory))
         return True
 
     def activate(self) -> None:

@@ -102,6 +102,31 @@ def _tell_of_exit(directory: str) -> None:
     sys.exit, os._exit = told_exit, told_leave
 
 
+def authors_traceback(problem: BaseException | None, directory: str | os.PathLike[str]) -> str:
+    """A traceback from the first frame of a source on: how Thespian and this package came there helps no author.
+
+    Args:
+        problem: what was raised; what is chained to it is told likewise.
+        directory: where the source is unpacked.
+
+    Returns:
+        the text; the whole traceback where no frame is of the source.
+    """
+    if problem is None:
+        return ""
+    told = traceback.TracebackException.from_exception(problem)
+    inside, ours = os.fspath(directory) + os.sep, os.fspath(Path(__file__).parent) + os.sep
+    rest = [told]
+    while rest:
+        one = rest.pop()
+        rest += [more for more in (one.__cause__, one.__context__) if more is not None]
+        first = [at for at, frame in enumerate(one.stack) if frame.filename.startswith(inside)]
+        frames = one.stack[first[0] :] if first else one.stack
+        kept = [frame for frame in frames if not first or not frame.filename.startswith(ours)]
+        one.stack = traceback.StackSummary.from_list(kept)
+    return "".join(told.format())
+
+
 def leave_word(directory: str, text: str) -> None:
     """The traceback of a failed start of this process."""
     path = folder_of(directory) / f"{os.getpid()}.txt"

@@ -24,6 +24,13 @@ def show_help(command: str | None, ctx: click.Context, *, as_json: bool = False)
             put(line)
         return
     names = root.command.list_commands(root)
+    if command == "verbose" and not as_json:
+        put("Usage: director verbose COMMAND [ARGS]...")
+        put("")
+        put(
+            "  Run COMMAND and tell each of its steps on stderr. `verbose` counts only as the first word."
+        )
+        return
     if command is not None and command not in names:
         hint = nearest(command, names) or "`director help` lists them all."
         raise NotFound(f"There is no command {command!r}.", hint=hint)

@@ -17,9 +17,9 @@ from director.errors import NotFound
 def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -> None:
     """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
 
-    With GROUP of that alone. The exit status is 1 when a group is not well, a global name is blocked, or this host's
-    marks or settings do not read. --convention shows each host instead, as the leader sees it: versions, sources,
-    roles, clock, and keys that it lacks.
+    With GROUP of that alone. The exit status is 1 when a group is not well (one that is just starting is), a global
+    name is blocked, or this host's marks or settings do not read. --convention shows each host instead, as the leader
+    sees it: versions, sources, roles, clock, and keys that it lacks.
     """
     control = control_of(ctx)
     if of_all:

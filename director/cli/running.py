@@ -84,11 +84,18 @@ def _show(loaded: Loaded, as_json: bool, command: str) -> None:
     show(as_json, lambda: documents().loaded(told, command), report(loaded))
 
 
+def _a_number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and value != value:  # NaN is in every range
+        raise click.BadParameter("nan is no number of seconds", ctx, param)
+    return value
+
+
 @click.command()
 @click.argument("file", metavar="GROUP_OR_FILE", shell_complete=known_groups)
 @click.option(
     "--settle",
     type=click.FloatRange(0, 3600),
+    callback=_a_number,
     metavar="SECONDS",
     help="Wait so long after the switch; an actor that dies then brings the version before back.",
 )
@@ -155,7 +162,9 @@ def undo(ctx: click.Context, group: str, as_json: bool) -> None:
     with progress(f"going back with {group}"):
         loaded = control_of(ctx).undo(group)
     _show(loaded, as_json, "undo")
-    tell(f"director: {group} is pinned to {loaded.path.name}; `director unpin {group}` ends that")
+    pinned = control_of(ctx).pins().get(group)
+    if pinned is not None and pinned.file == loaded.path.name:
+        tell(f"director: {group} is pinned to {pinned.file}; `director unpin {group}` ends that")
 
 
 @click.command("list")

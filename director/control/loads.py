@@ -7,7 +7,7 @@ itself (`director.actors`).
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ UDP_LIMIT = 64_000
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = frozenset(
     {"actor-died", "blocked", "busy", "cache", "group", "load-failed", "malformed"}
+    | {"os-error"}
     | {"message-failed"}
     | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
     | {"locked", "nothing-to-undo", "state", "tli-changed", "unreadable"}
@@ -253,6 +254,7 @@ class Loads(Files, Running):
             return []
         groups = self.loaded()
         revoked = self.revoked(groups)
+        failed = self._failed_groups()
         pins = self.pins()
         for group, files in self.store.available().items():
             if not files or group in leave:
@@ -269,11 +271,15 @@ class Loads(Files, Running):
                 error = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
                 results.append(Refreshed(group, None, error))
             else:
-                if groups.get(group, {}).get("ActiveHash") != digest or digest in revoked:
+                changed = groups.get(group, {}).get("ActiveHash") != digest
+                if changed or digest in revoked:
                     wanted.append((group, partial(_same, newest)))
                     continue
-                loaded = Loaded(group, newest.path, digest, changed=False)
-                results.append(Refreshed(group, loaded, None))
+                if group in failed:
+                    results.append(Refreshed(group, None, _gave_up(group)))
+                else:
+                    loaded = Loaded(group, newest.path, digest, changed=False)
+                    results.append(Refreshed(group, loaded, None))
             told(results[-1])
         if wanted:
             results += self._load_all(wanted, told)
@@ -309,6 +315,17 @@ class Loads(Files, Running):
             hint="No other version here is valid; what runs goes on, and would not start again.",
             code="expired",
         )
+
+    def _failed_groups(self) -> set[str]:
+        """Groups whose active version has an actor that died too often; `load` starts it again."""
+        told = self.ask({"DirectorOp": "Status"}, "Status")["Groups"]
+        return {
+            name
+            for name, group in told.items()
+            for version in group["Versions"]
+            if version["SourceHash"] == group["Active"]
+            and any(actor["State"] == "failed" for actor in version["Actors"])
+        }
 
     def revoked(self, groups: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Loaded sources that are revoked by now: source hash → the reason.
@@ -356,13 +373,17 @@ class Loads(Files, Running):
         self.leave_to_leader()
         answer = self.ask({"DirectorOp": "Undo", "Group": group}, "UndoResult", LOAD_LIMIT)
         if answer["Success"]:
-            return Loaded(group, Path(answer["File"]), answer["SourceHash"], changed=True)
+            told = (str(answer["PinMessage"]),) if answer.get("PinCode") else ()
+            return Loaded(group, Path(answer["File"]), answer["SourceHash"], True, told)
         if answer.get("Code") != "not-loaded":
             self.require_group(group)
             raise refused(answer)
         chosen = self.store.find(str(answer["File"]))
         loaded = self._load(chosen, undo=True)
-        self._pin(group, chosen.version)
+        try:
+            self._pin(group, chosen.version)
+        except DirectorError as problem:  # the switch is done
+            return replace(loaded, warnings=(*loaded.warnings, str(problem)))
         return loaded
 
     def pin(self, group: str, version: str | None = None) -> Pin:
@@ -417,10 +438,25 @@ def _same(chosen: Available) -> Available:
     return chosen
 
 
+def _gave_up(group: str) -> DirectorError:
+    return LoadFailed(
+        f"Its newest version is active, but an actor of it died too often and is not restarted: `director load "
+        f"{group}` starts it again.",
+        hint=f"`director status {group}` shows why.",
+        code="actor-failed",
+    )
+
+
 def refused(answer: dict[str, Any]) -> DirectorError:
     """What the Director answered instead of doing it: the authority's refusal, or a version that did not start."""
     code = str(answer.get("Code", "load-failed"))
     family = (
-        LoadFailed if code in NOT_STARTED else SettingsError if code == "settings" else NotValidated
+        LoadFailed
+        if code in NOT_STARTED
+        else SettingsError
+        if code == "settings"
+        else NotFound
+        if code == "not-found"
+        else NotValidated
     )
     return family(str(answer.get("Message", "the load failed")), code=code)

@@ -147,6 +147,8 @@ class Reports(Files, Running):
                 first = group.failure.text.splitlines()[0]
                 text = f"{group.name}: {group.failure.file}: {first}"
                 remedy = f"`director status {group.name}` shows all of it."
+                if group.failure.code == "actor-failed":
+                    remedy += f" `director load {group.name}` starts it again."
                 found.append(Finding("error", group.failure.code, text, remedy))
             if group.loading:
                 text = f"{group.name}: the load of {group.loading} is not decided yet."

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from director.actors import messages as msg
+from director.actors.director import Director
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "messages.md"
 
@@ -22,6 +25,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "messages.md"
         ({"DirectorOp": "LoadSource", "Source": "f", "Wait": 1}, "bool"),
         ({"DirectorOp": "LoadSource", "Source": "f", "Settle": True}, "int or float"),
         ({"DirectorOp": "LoadSource", "Source": "f", "Settle": 2}, ""),
+        ({"DirectorOp": "LoadSource", "Source": "x\0y.tls"}, "NUL"),
         ({"DirectorOp": "Pin", "Group": "g"}, "needs Version"),
         ({"DirectorOp": "Watch", "Something": "else"}, ""),
     ],
@@ -55,3 +59,67 @@ def test_the_reference_page_is_the_generated_one() -> None:
     assert PAGE.read_text(encoding="utf-8") == msg.reference(), (
         "make it again: python -m director.actors.messages > docs/messages.md"
     )
+
+
+class Alone(Director):
+    """A Director without an actor system, that was told no directories."""
+
+    myAddress = "here"  # noqa: N815 - Thespian's name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replies: list[Any] = []
+
+    def send(self, target: Any, message: Any) -> None:
+        self.replies.append(message)
+
+    def wakeupAfter(self, period: Any, payload: Any = None) -> None:  # noqa: N802 - Thespian's name
+        pass
+
+
+KINDS = ["DirectorOp", "AuthorityOp", "AuthorityResponse", "NotebookResponse", "MemberOp"]
+WORDS = ["Verdict", "Standing", "Word", "Note", "Meet", "Beat", "Report", "Kill", "Bytes", "Nope"]
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary()
+)
+BUILTINS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(SCALARS.filter(lambda v: v == v), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+NAMES = [field.name for one in msg.OPERATIONS for field in one.fields]
+NAMES += ["RequestId", "ReplyTo", "SourceHash", "Valid", "Number", "May", "Refused", "Note"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    word=BUILTINS | st.sampled_from(WORDS + [one.name for one in msg.OPERATIONS]),
+    more=st.dictionaries(st.sampled_from(NAMES), BUILTINS, max_size=5),
+)
+def test_any_message_of_builtins_is_answered_and_none_stops_the_director(
+    kind: str, word: Any, more: dict[str, Any]
+) -> None:
+    director = Alone()
+    director.receiveMessage({**more, kind: word}, "somebody")
+    known = msg.operation_of({kind: word}) if kind == "DirectorOp" else None
+    if kind == "DirectorOp" and known is None and "ReplyTo" not in more:
+        assert [one["Success"] for one in director.replies] == [False]
+
+
+@pytest.mark.parametrize("word", [[], {}, None, 3, 2.5, b"x", float("nan"), [[]], "Nope"])
+def test_what_names_no_operation_is_answered_with_success_false(word: Any) -> None:
+    director = Alone()
+    director.receiveMessage({"DirectorOp": word, "RequestId": [1]}, "somebody")
+    told = {key: director.replies[0][key] for key in ("DirectorResponse", "Success", "RequestId")}
+    assert told == {"DirectorResponse": "Unknown", "Success": False, "RequestId": [1]}
+
+
+@pytest.mark.parametrize("message", [{}, {"AuthorityOp": "Verdict"}, {"AuthorityResponse": "Word"}])
+def test_what_is_no_request_is_answered_with_success_false(message: dict[str, Any]) -> None:
+    director = Alone()
+    director.receiveMessage(message, "somebody")
+    assert [one["Success"] for one in director.replies] == [False]

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from director.actors.words import FRESH, Start, clear, folder_of, last_words, leave_word, starts
+from director.actors.words import (
+    FRESH,
+    Start,
+    authors_traceback,
+    clear,
+    folder_of,
+    last_words,
+    leave_word,
+    starts,
+)
 
 
 def child(directory: Path, then: str) -> int:
@@ -72,3 +81,23 @@ def test_old_marks_go(tmp_path: Path) -> None:
 
 def test_no_folder_is_no_word(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none") == "" and starts(tmp_path / "none") == []
+
+
+def test_a_traceback_begins_with_the_authors_own_frames_in_what_is_chained_too(
+    tmp_path: Path,
+) -> None:
+    code = compile(
+        "def inner():\n    raise KeyError('no luck')\n"
+        "def outer():\n    try:\n        inner()\n"
+        "    except KeyError as problem:\n        raise ValueError('worse') from problem\n"
+        "outer()\n",
+        str(tmp_path / "work.py"),
+        "exec",
+    )
+    with pytest.raises(ValueError, match="worse") as raised:
+        exec(code, {})  # noqa: S102 - written above
+    told = authors_traceback(raised.value, tmp_path)
+    assert "test_words.py" not in told and "no luck" in told and told.endswith("worse\n")
+    assert told.count("work.py") == 4
+    whole = authors_traceback(raised.value, tmp_path / "elsewhere")
+    assert "test_words.py" in whole, "better than none at all"
