@@ -15,7 +15,7 @@ from typing import Any
 
 from director.choice import PHASE, Phase, Present, chosen_before
 from director.control import LOAD_LIMIT, DirectorControl, Refreshed
-from director.errors import DirectorError
+from director.errors import DirectorError, LoadFailed
 from director.files import LONGEST_STATE, read_regular, write_atomically
 from director.notify import Notifier
 
@@ -45,7 +45,7 @@ class Loads:
         self.notify = notify
         #: The groups that the last work did not load.
         self.failed: list[str] = []
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Exception | None] = {}
         #: Groups that should be active and are not, with the file that was so; "" where none was.
         self._lost: dict[str, str] = {}
 
@@ -62,7 +62,9 @@ class Loads:
             failed = self._load_each(chosen, "kept, as it was chosen,")
             return self.refresh(leave=set(chosen) - set(failed))
         finally:
-            failed_now = {group: self._reasons.get(group, "") for group in self.failed}
+            failed_now = {
+                group: str(self._reasons.get(group) or "")[:LONGEST_REASON] for group in self.failed
+            }
             phase = Phase(begin, time.time(), frozenset(chosen), failed_now)
             write_atomically(self.control.state / PHASE, phase.to_bytes(), mode=0o600)
 
@@ -71,12 +73,23 @@ class Loads:
         failed = self._load_each(before, "restored")
         if not failed:
             return self._status([])
-        names = ", ".join(failed)
-        self.tell(logging.WARNING, f"not restored: {names}; trying what a refresh would load")
-        others = set(self.control.store.available()) - set(failed)
-        self.refresh(leave=others)
+        again = {group for group in failed if self._has_another(group, before[group])}
+        if again:
+            names = ", ".join(sorted(again))
+            self.tell(logging.WARNING, f"not restored: {names}; trying what a refresh would load")
+            self.refresh(leave=set(self.control.store.available()) - again)
         active = self.active()
         return self._status([group for group in failed if group not in active])
+
+    def _has_another(self, group: str, file: str) -> bool:
+        """Whether a refresh might load another file than the one that did not start a moment ago."""
+        if not isinstance(self._reasons.get(group), LoadFailed):
+            return True
+        files = self.control.store.available().get(group, [])
+        pin = self.control.pins().get(group)
+        # Where the remembered file is gone, what a refresh loads was tried in its place.
+        tried = file if file and Path(file).is_file() else str(files[0].path) if files else ""
+        return bool(files) and not pin and str(files[0].path) != tried
 
     def refresh(self, leave: Set[str] = frozenset()) -> str:
         """The newest version (of a pinned group the pinned one) of every group but those to leave."""
@@ -152,7 +165,7 @@ class Loads:
         return failed
 
     def _tell_failed(self, result: Refreshed) -> None:
-        self._reasons[result.group] = str(result.error)[:LONGEST_REASON]
+        self._reasons[result.group] = result.error
         self.tell(logging.ERROR, f'"{result.group}": {result.error}')
 
     def forget(self) -> None:
