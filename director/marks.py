@@ -8,7 +8,7 @@ raised ends with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Container, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,23 +66,31 @@ class MarkBook:
         found = [pair for pair in self.accepted.items() if pair[1].source_hash == source_hash]
         return found[-1] if found else None
 
-    def mark(self, key: str, group: str, version: str) -> str | None:
+    def mark(self, key: str, group: str, version: str, *, manifested: bool = True) -> str | None:
         """The highest version seen of a group under a key, among those of this version's kind."""
-        return self.highest.get((key, group, kind_of(version)))
+        return self.highest.get((key, group, kind_of(version, manifested=manifested)))
 
-    def with_accepted(self, sha256: str, told: Accepted) -> MarkBook:
-        """The book after this file was accepted; the same book where nothing changes."""
+    def with_accepted(
+        self, sha256: str, told: Accepted, keep: Container[str] = frozenset()
+    ) -> MarkBook:
+        """The book after this file was accepted; the same book where nothing changes.
+
+        Args:
+            keep: SHA-256 of files that are not forgotten, however many come after them.
+        """
         highest = dict(self.highest)
         if told.version is not None:
-            mark = self.mark(told.key, told.group, told.version)
+            kind = kind_of(told.version, manifested=told.manifested)
+            mark = highest.get((told.key, told.group, kind))
             if mark is None or version_key(told.version) > version_key(mark):
-                highest[told.key, told.group, kind_of(told.version)] = told.version
+                highest[told.key, told.group, kind] = told.version
         if sha256 in self.accepted and highest == self.highest:
             return self
         accepted = {**self.accepted, sha256: self.accepted.get(sha256, told)}
         of_group = [one for one, other in accepted.items() if other.group == told.group]
         for surplus in of_group[:-REMEMBERED]:
-            del accepted[surplus]
+            if surplus not in keep:
+                del accepted[surplus]
         return replace(self, accepted=accepted, highest=highest)
 
     def to_bytes(self) -> bytes:
@@ -138,6 +146,8 @@ class Arrivals(Rule):
         for sha256, other in self.book.accepted.items():
             if "replace" in self.allowed or {sha256, bare(other.key)} & self.revoked:
                 continue
+            if source.manifested and not other.manifested:
+                continue  # its version is a word of its name, which nobody signed
             same = other.group == source.group and other.version is not None
             if same and version_key(other.version) == own:
                 raise NotValidated(
@@ -147,7 +157,9 @@ class Arrivals(Rule):
                     '"date". `director install --replace` takes it all the same.',
                     code="version-taken",
                 )
-        mark = self.book.mark(source.key.fingerprint, source.group, source.version)
+        mark = self.book.mark(
+            source.key.fingerprint, source.group, source.version, manifested=source.manifested
+        )
         if mark is not None and own < version_key(mark) and "downgrade" not in self.allowed:
             raise NotValidated(
                 f"It is {source.group} {source.version}, older than {mark}, which this host has seen.",
@@ -189,24 +201,69 @@ class Marks:
                 code="marks",
             ) from None
 
-    def accept(self, sha256: str, told: Accepted, check: Callable[[MarkBook], None]) -> None:
+    def accept(
+        self,
+        sha256: str,
+        told: Accepted,
+        check: Callable[[MarkBook], None],
+        keep: Callable[[MarkBook], Container[str]] = lambda book: frozenset(),
+    ) -> None:
         """Note that a file was accepted, unless what another process accepted meanwhile forbids it.
 
         Args:
             sha256: of the file, hex.
             check: called with the book under the lock; what it raises stops this.
+            keep: tells which files of the book (SHA-256, hex) are not to be forgotten.
         """
         make_private(self.state)
         with locked(self.state / "marks.lock", LOCK_LIMIT):
             book = self.read()
             check(book)
-            after = book.with_accepted(sha256, told)
+            after = book.with_accepted(sha256, told, keep(book))
             if after is not book:
                 write_atomically(
                     self.path, after.to_bytes(), mode=0o600, owner=owner_for(self.state)
                 )
 
 
-def kind_of(version: str) -> str:
-    """Dates have a mark of their own: a host that ran development builds takes release 2.0."""
-    return "date" if date_of(version) else "release"
+def note_origin(state: Path, sha256: str, told: Accepted) -> None:
+    """Keep what a loaded source is, apart from the marks: they may be lost, or forget it while it runs.
+
+    Args:
+        state: the state directory.
+        sha256: of the file, hex.
+        told: its entry.
+    """
+    path = _origin(state, told.source_hash)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"sha256": sha256, **asdict(told)}).encode(), mode=0o600)
+
+
+def origin(state: Path, source_hash: str) -> tuple[str, Accepted] | None:
+    """SHA-256 and entry of a loaded source (Thespian's hash); None where that is not known."""
+    if not source_hash.isalnum():
+        return None
+    try:
+        told = json.loads(read_regular(_origin(state, source_hash), LONGEST_STATE))
+        return str(told.pop("sha256")), Accepted(**told)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def origins(state: Path) -> dict[str, Accepted]:
+    """Those of all sources that the present actor system has loaded, by SHA-256."""
+    found = (origin(state, path.stem) for path in (state / "sources").glob("*.origin"))
+    return dict(one for one in found if one is not None)
+
+
+def _origin(state: Path, source_hash: str) -> Path:
+    return state / "sources" / f"{source_hash}.origin"
+
+
+def kind_of(version: str, *, manifested: bool = True) -> str:
+    """Dates have a mark of their own: a host that ran development builds takes release 2.0.
+
+    So have files without a manifest, whose versions nobody signed: a copy under a high one would shut out releases.
+    """
+    kind = "date" if date_of(version) else "release"
+    return kind if manifested else f"unsigned-{kind}"

@@ -13,15 +13,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
-from director.files import locked, make_private, owner_for, read_regular, write_atomically
+from director.files import (
+    locked,
+    make_private,
+    owner_for,
+    read_regular,
+    sync_directory,
+    write_atomically,
+)
 from director.tls.limits import DEFAULT_LIMITS
 from director.tls.naming import split_file_name
 from director.tls.version import version_key
@@ -35,6 +43,8 @@ LOCK_LIMIT = 120.0
 MARKS = "marks.json"
 #: Seconds after which a temporary file beside a .tls is nobody's any more.
 LEFTOVER_AGE = 3600.0
+#: The name of a staged file: what it will be called, and its SHA-256.
+_STAGED = re.compile(r"\.(.+\.tls)\.([0-9a-f]{64})\.staged", re.ASCII)
 #: Bytes of a key file; the largest key that is accepted takes some 3,000.
 _LONGEST_KEY = 65536
 
@@ -151,18 +161,38 @@ class Store:
 
     # ---- writing ---------------------------------------------------------------------------------
 
-    def install(self, name: str, data: bytes) -> Path:
-        """Place a verified .tls file; the old file or the whole new one is there, never a part.
+    def stage(self, name: str, data: bytes, sha256: str) -> Path:
+        """Write a .tls file beside its place, whole and flushed, so that no full disk can come between what follows.
 
         Args:
             name: base name, ``GROUP[-VERSION].tls``.
-            data: its bytes, already verified.
+            data: its bytes.
+            sha256: of them, hex; it stands in the staged file's name.
         """
         split_file_name(name)
         self._drop_leftovers()
-        target = self.directory / name
-        write_atomically(target, data, mode=0o644, owner=owner_for(self.directory))
+        staged = self.directory / f".{name}.{sha256}.staged"
+        write_atomically(staged, data, mode=0o644, owner=owner_for(self.directory))
+        return staged
+
+    def place(self, staged: Path) -> Path:
+        """Put a staged file, which was accepted, into its place; the old file or the whole new one is there."""
+        target = self.directory / _STAGED.sub(r"\1", staged.name)
+        staged.replace(target)
+        sync_directory(self.directory)
         return target
+
+    def finish(self, accepted: Container[str]) -> None:
+        """Place what an install that was killed had staged, and this host accepted; the caller holds the lock.
+
+        Args:
+            accepted: SHA-256 (hex) of files that this host accepted.
+        """
+        for staged in sorted(self.directory.glob(".*.staged")):
+            told = _STAGED.fullmatch(staged.name)
+            if told and told[2] in accepted:
+                with contextlib.suppress(OSError):  # the directory may be read-only for the service
+                    self.place(staged)
 
     def _drop_leftovers(self) -> None:
         """What killed installs left long ago; a younger one may be another command's, at work now."""

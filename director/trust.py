@@ -20,7 +20,7 @@ from typing import Any
 from director.audit import Audit, who
 from director.errors import DirectorError, KeyProblem, NotFound, NotValidated
 from director.files import read_regular
-from director.marks import Accepted, Arrivals, MarkBook, Marks
+from director.marks import Accepted, Arrivals, MarkBook, Marks, note_origin, origin, origins
 from director.settings.config import Trust, read_trust
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
@@ -102,7 +102,7 @@ class HostTrust:
             DirectorError: settings or marks do not read, which is audited.
         """
         try:
-            trust, book = read_trust(*self._place), self.marks.read()
+            trust, book = read_trust(*self._place), self._book()
         except DirectorError as problem:
             self._append(name, hashlib.sha256(data).hexdigest(), "refused", problem.code, "")
             raise
@@ -129,7 +129,7 @@ class HostTrust:
         digest = hashlib.sha256(data).hexdigest()
         allowed = tuple(allowed)
         try:
-            trust, book = read_trust(*self._place), self.marks.read()
+            trust, book = read_trust(*self._place), self._book()
             verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
             note = note_of(verdict, book, allowed)
             if verdict.valid:
@@ -190,7 +190,7 @@ class HostTrust:
             DirectorError: settings or marks do not read, which is audited.
         """
         try:
-            trust, book = read_trust(*self._place), self.marks.read()
+            trust, book = read_trust(*self._place), self._book()
             known = book.of_source(source_hash)
             if known is None:
                 raise NotValidated(
@@ -257,7 +257,7 @@ class HostTrust:
         trust, book = read_trust(*self._place), self.marks.read()
         wanted = set(source_hashes)
         found = {}
-        for sha256, told in book.accepted.items():
+        for sha256, told in [*book.accepted.items(), *self._origins(wanted)]:
             for one in (sha256, bare(told.key)):
                 if told.source_hash in wanted and one in trust.revoked:
                     found[told.source_hash] = trust.revoked[one] or "it is listed in revoked.cfg"
@@ -269,18 +269,50 @@ class HostTrust:
         Raises:
             DirectorError: the marks do not read.
         """
-        known = self.marks.read().of_source(source_hash)
+        known = self._book().of_source(source_hash)
         if known is None:
             return True
         expires = known[1].expires
         return expires is not None and moment(expires, "expires") <= datetime.now(UTC)
 
-    def audit_loaded(self, source_hash: str, word: str, code: str, note: str) -> None:
-        """Note what became of a loaded source (Thespian's hash): it was unloaded, or is active again."""
-        for sha256, told in self.marks.read().accepted.items():
-            if told.source_hash == source_hash:
-                fields = {"group": told.group, "version": told.version, "key": told.key}
-                self._append(told.file, sha256, word, code, note, **fields)
+    def note_loaded(self, source_hash: str) -> None:
+        """Keep what was accepted as this source (Thespian's hash) as long as it is loaded (OSError)."""
+        found = self.marks.read().of_source(source_hash)
+        if found is not None:
+            note_origin(self.store.state, *found)
+
+    def _book(self) -> MarkBook:
+        """The marks; what is loaded was accepted, whatever they remember."""
+        book = self.marks.read()
+        return replace(book, accepted={**origins(self.store.state), **book.accepted})
+
+    def _origins(self, source_hashes: Iterable[str]) -> list[tuple[str, Accepted]]:
+        found = (origin(self.store.state, one) for one in source_hashes)
+        return [one for one in found if one is not None]
+
+    def accepted(self) -> Set[str]:
+        """SHA-256 (hex) of the files that this host accepted; none where marks do not read, which others tell."""
+        try:
+            return self.marks.read().accepted.keys()
+        except NotValidated:
+            return frozenset()
+
+    def finish_installs(self) -> None:
+        """Place what an install that was killed had staged and this host accepted (`director.store.Store.finish`)."""
+        if any(self.store.directory.glob(".*.staged")):
+            with self.store.lock("install"):
+                self.store.finish(self.accepted())
+
+    def known_as(self, source_hash: str) -> dict[str, Accepted]:
+        """The entries of a loaded source (Thespian's hash) by SHA-256; asked before it is unloaded and forgotten."""
+        known = [*self._origins([source_hash]), *self.marks.read().accepted.items()]
+        return {sha256: told for sha256, told in known if told.source_hash == source_hash}
+
+    def audit_loaded(self, known: Mapping[str, Accepted], word: str, code: str, note: str) -> None:
+        """Note what became of a loaded source, which is known as this: it was unloaded, or ended."""
+        for sha256, told in known.items():
+            fields = {"group": told.group, "version": told.version, "key": told.key}
+            self._append(told.file, sha256, word, code, note, **fields)
 
     @property
     def _place(self) -> tuple[Path, Mapping[str, str]]:
@@ -314,7 +346,8 @@ class HostTrust:
         source = verdict.source
 
         def check(book: MarkBook) -> None:
-            Arrivals(book, trust.revoked.keys(), frozenset(allowed)).source(source)
+            known = replace(book, accepted={**origins(self.store.state), **book.accepted})
+            Arrivals(known, trust.revoked.keys(), frozenset(allowed)).source(source)
 
         told = Accepted(
             manifested=source.manifested,
@@ -328,7 +361,7 @@ class HostTrust:
             why=",".join(allowed) or "arrived",
         )
         try:
-            self.marks.accept(verdict.sha256, told, check)
+            self.marks.accept(verdict.sha256, told, check, self._kept)
         except NotValidated as problem:  # another process accepted something meanwhile
             return replace(
                 verdict,
@@ -339,6 +372,12 @@ class HostTrust:
                 exit_status=7,
             )
         return verdict
+
+    def _kept(self, book: MarkBook) -> Set[str]:
+        """What is loaded, or lies here still, is not forgotten."""
+        here = {path.name for path in self.store.directory.glob("*.tls")}
+        present = {sha256 for sha256, told in book.accepted.items() if told.file in here}
+        return present | origins(self.store.state).keys()
 
     def _append(
         self, name: str, digest: str | None, word: str, code: str, note: str, **told: Any

@@ -24,6 +24,7 @@ import pytest
 from director.audit import Audit
 from director.cache import COMPLETE, Cache
 from director.control import DirectorControl
+from director.errors import NotValidated
 from director.store import Store
 from director.tls.keys import SigningKey
 from tests.trust_cases import Workshop
@@ -117,6 +118,28 @@ def test_install_of_a_new_version(shop: Workshop, tmp_path: Path) -> None:
         assert placed.read_bytes() == new.read_bytes() and control.check(placed).valid
         for line in Audit(control.state).path.read_text().splitlines():
             assert json.loads(line)["code"] == "valid"
+
+    assert each_kill(lambda: _install(shop, new), shop.directory, check) >= 12
+
+
+def test_no_kill_leaves_a_mark_of_a_version_that_is_not_there(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    new, between = tmp_path / "app-2.0.tls", tmp_path / "app-1.5.tls"
+    new.write_bytes(shop.good())
+    between.write_bytes(shop.good(version="1.5"))
+
+    def check(done: bool) -> None:
+        control = DirectorControl(shop.directory, environ={})
+        control.trust("load").finish_installs()
+        placed = (shop.directory / new.name).is_file()
+        assert placed or not done
+        try:
+            control.install(between)
+            taken = True
+        except NotValidated:
+            taken = False
+        assert taken is not placed, "the old state or the new"
 
     assert each_kill(lambda: _install(shop, new), shop.directory, check) >= 12
 
@@ -227,7 +250,8 @@ def test_temporary_files_that_killed_installs_left_go_when_they_are_old(
 
 def _with_a_full_disk(shop: Workshop, path: Path) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+    limit = path.stat().st_size - 1  # enough for the marks
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     with pytest.raises(OSError):
         _install(shop, path)
 
@@ -243,6 +267,11 @@ def test_a_full_disk_leaves_the_old_state(shop: Workshop, tmp_path: Path) -> Non
     assert process.exitcode == 0
     assert names(shop.directory) == {"sourcekey_tls.key", "app-1.0.tls"}
     assert not list(shop.directory.glob(".app*")), "no temporary file stays"
+    last = Audit(shop.directory / ".state").path.read_text().splitlines()[-1]
+    assert json.loads(last)["verdict"] == "failed"
+    between = tmp_path / "app-1.5.tls"
+    between.write_bytes(shop.good(version="1.5"))
+    _install(shop, between)  # 2.0 was not seen
     _install(shop, new)
 
 

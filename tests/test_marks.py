@@ -11,8 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from director.actors.known import forget, forget_all
 from director.errors import DirectorError, NotValidated
-from director.marks import REMEMBERED, Accepted, Arrivals, MarkBook, Marks, kind_of
+from director.marks import (
+    REMEMBERED,
+    Accepted,
+    Arrivals,
+    MarkBook,
+    Marks,
+    kind_of,
+    note_origin,
+    origin,
+    origins,
+)
 from director.tls.keys import SigningKey, generate_ed25519
 from director.tls.rules import Source, bare
 
@@ -25,7 +36,7 @@ def sha(number: int) -> str:
 
 
 def source(number: int, version: str | None, key: SigningKey = ONE, group: str = "app") -> Source:
-    return Source(sha(number), key.public, group, version, False, NOW)
+    return Source(sha(number), key.public, group, version, True, NOW)
 
 
 def entry(told: Source) -> Accepted:
@@ -186,3 +197,35 @@ def test_what_is_a_date_what_a_release_and_what_may_not_arrive(version: str, kin
 
 def test_what_was_accepted_before_goes_back_whatever_its_number() -> None:
     assert code(Arrivals(book(source(1, "999999999999"))), source(1, "999999999999")) == "valid"
+
+
+def test_what_nobody_signed_moves_no_mark_and_takes_no_place() -> None:
+    named = replace(source(1, "99999.0"), manifested=False)
+    known = MarkBook().with_accepted(named.sha256, replace(entry(named), manifested=False))
+    assert known.mark(ONE.public.fingerprint, "app", "1.0") is None
+    assert code(Arrivals(known), source(2, "2.0")) == "valid"
+    assert code(Arrivals(known), source(2, "99999.0")) == "valid"
+    # Among their like they are guarded as before.
+    assert code(Arrivals(known), replace(source(2, "2.0"), manifested=False)) == "downgrade"
+    assert code(Arrivals(known), replace(source(2, "99999.0"), manifested=False)) == "version-taken"
+
+
+def test_what_is_kept_is_not_forgotten() -> None:
+    known = book(*(source(number, f"1.{number}") for number in range(REMEMBERED)))
+    new = source(REMEMBERED, f"1.{REMEMBERED}")
+    assert sha(0) not in known.with_accepted(new.sha256, entry(new)).accepted
+    after = known.with_accepted(new.sha256, entry(new), {sha(0)}).accepted
+    assert sha(0) in after and len(after) == REMEMBERED + 1
+
+
+def test_the_origin_of_what_is_loaded_survives_the_marks(tmp_path: Path) -> None:
+    told = entry(source(7, "1.0"))
+    assert origin(tmp_path, told.source_hash) is None
+    note_origin(tmp_path, sha(7), told)
+    assert origin(tmp_path, told.source_hash) == (sha(7), told)
+    assert origins(tmp_path) == {sha(7): told}
+    forget(tmp_path, told.source_hash)
+    assert origin(tmp_path, told.source_hash) is None
+    note_origin(tmp_path, sha(7), told)
+    forget_all(tmp_path)
+    assert origins(tmp_path) == {}

@@ -273,6 +273,7 @@ class SourceAuthority(ActorTypeDispatcher):
                 if verdict.archive is not None:
                     known = replace(known, tops=top_level_names(verdict.archive.names))
                     remember(store.state, known)
+                    trust.note_loaded(source_hash)
             else:
                 text = f"{name} came with the hash of other bytes. Load it again."
                 verdict = refusal(data, "hash", text, 7)

@@ -262,6 +262,11 @@ class Following(Reaping):
         """An unload from here would reach the whole convention: what runs here ends, and nothing of it starts again."""
         store = self._store()
         found = {} if self._leads() else apart.revoked(store, self.unpacked)
+        if found:
+            try:
+                apart.note_ended(store, found)
+            except DirectorError as problem:
+                log.warning("the end of what is revoked is not in the audit log: %s", problem)
         for source_hash, reason in found.items():
             text = f"It is revoked on this host: {reason}."
             self.refusals[source_hash] = ("revoked", text)
@@ -274,10 +279,5 @@ class Following(Reaping):
             self._forget(source_hash)
             remember(store.state, KnownSource(source_hash, refused=text))
             log.warning("%s is revoked: %s; its processes %s ended", source_hash, reason, ended)
-        if found:
-            try:
-                apart.note_ended(store, found)
-            except DirectorError as problem:
-                log.warning("the end of what is revoked is not in the audit log: %s", problem)
             self.send(self._authority(), {"AuthorityOp": "Sweep"})
         self.send(sender, reply("RevokedEnded", message, True, Ended=found))

@@ -46,12 +46,14 @@ def remember(state: Path, source: KnownSource) -> None:
 def forget(state: Path, source_hash: str) -> None:
     """The source is no longer loaded here."""
     _path(state, source_hash).unlink(missing_ok=True)
+    _path(state, source_hash).with_suffix(".origin").unlink(missing_ok=True)
 
 
 def forget_all(state: Path) -> None:
     """A system starts: what an earlier one validated is to be validated again."""
-    for path in (state / "sources").glob("*.json"):
-        path.unlink(missing_ok=True)
+    for path in (state / "sources").glob("*.*"):
+        if path.suffix in {".json", ".origin"}:  # the latter of `director.marks`
+            path.unlink(missing_ok=True)
 
 
 def recall(state: Path, source_hash: str) -> KnownSource | None:

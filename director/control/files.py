@@ -167,10 +167,25 @@ class Files(Base):
         words = (("replace", replace), ("downgrade", allow_downgrade))
         allowed = [word for word, said in words if said]
         data = trust.read(path)
-        # Noted first: should the machine stop in between, both the old bytes and the new ones are accepted.
-        verdict = valid(path, trust.admit(data, path.name, allowed=allowed))
-        self._warn_of_tli(path, verdict)
-        return self.store.install(path.name, data)
+        with self.store.lock("install"):
+            self.store.finish(trust.accepted())
+            staged: Path | None = None
+
+            def stage(sha256: str, _: Any) -> None:
+                nonlocal staged
+                staged = self.store.stage(path.name, data, sha256)
+
+            try:
+                # Staged, noted as accepted, then placed: a full disk stops it before anything changed, and what a kill
+                # comes between is finished by the next command.
+                verdict = valid(path, trust.admit(data, path.name, stage, allowed=allowed))
+                self._warn_of_tli(path, verdict)
+                assert staged is not None  # noqa: S101 - it is valid
+                return self.store.place(staged)
+            except BaseException:
+                if staged is not None:
+                    staged.unlink(missing_ok=True)
+                raise
 
     def gensrc(self, *arguments: str) -> Generated:
         """Make GROUP[-VERSION].tls and GROUP.tli in the director directory (guide 2.3).

@@ -77,6 +77,7 @@ class Loads(Files, Running):
             self.trust("load").audit_refusal(Path(target).name, problem)
             raise
         self._require_leading()
+        self.trust("load").finish_installs()
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
@@ -239,6 +240,7 @@ class Loads(Files, Running):
         from director import loading
 
         self.store.require()
+        self.trust("refresh").finish_installs()
         results: list[Refreshed] = []
         wanted: list[tuple[str, Callable[[], Available]]] = []
         self.start()
@@ -353,10 +355,11 @@ class Loads(Files, Running):
         results = []
         names = {one: name for name, told in groups.items() for one in told["Loaded"]}
         for digest, reason in self.revoked(groups).items():
-            group = names[digest]
+            group, trust = names[digest], self.trust("refresh")
             try:
+                known = trust.known_as(digest)
                 self.unload(digest)
-                self.trust("refresh").audit_loaded(digest, "unloaded", "revoked", reason)
+                trust.audit_loaded(known, "unloaded", "revoked", reason)
                 self.warn(f'"{group}" {digest} was unloaded, since it is revoked: {reason}.')
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))

@@ -307,3 +307,29 @@ def test_an_authority_that_is_slow_decides_once_and_writes_one_line(story: Story
     assert story.run("pin", "app", "2.0").exit_code == 0  # it stands behind what was asked again
     told = [(one["asked"], one["version"], one["code"]) for one in story.audit()[before:]]
     assert told.count(("undo", "1.0", "active-again")) == 1, told
+
+
+def test_what_is_revoked_ends_although_the_marks_were_lost(host: Host) -> None:
+    story, other = Story(host), generate_key(2048)
+    (host.directory / "other_tls.key").write_bytes(other.public_pem)
+    story.load("1.0", other)
+    assert story.answers == "1.0"
+    (host.control.state / "marks.json").unlink()
+    story.revoke(other)
+    told = story.run("status").stdout
+    assert "revoked" in told.lower()
+    story.run("refresh")
+    assert "app" not in host.control.loaded() and not story.answers
+    lines = (host.control.state / "audit.jsonl").read_text().splitlines()
+    assert any(one["code"] == "revoked" and one["key"] for one in map(json.loads, lines))
+
+
+def test_what_runs_comes_again_although_the_marks_were_lost(host: Host) -> None:
+    story = Story(host)
+    story.load("1.0")
+    data = (host.directory / "app-1.0.tls").read_bytes()
+    (host.control.state / "marks.json").unlink()
+    for version in ("2.0", "3.0"):
+        story.load(version)
+    host.control.load("app-1.0.tls")
+    assert story.active == "1.0" and source_hash(data) == story.hashes["1.0"]
