@@ -166,6 +166,10 @@ def test_a_unit_that_is_not_enabled_and_two_for_one_directory(host: Path) -> Non
     write_unit(host, "systemd", sys.executable, "another")
     (found,) = units(Path(DIRECTORY), host)
     assert found.code == "unit-twice" and "another.service" in found.text
+    (host / "link").symlink_to(DIRECTORY)
+    assert codes(list(units(host / "link", host))) == [("warning", "unit-twice")], (
+        "by another name it is the same directory"
+    )
 
 
 def test_a_unit_of_thespians_own_director(host: Path) -> None:
