@@ -29,7 +29,10 @@ class ActorStatus:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """A loaded version of a group; ``drain`` in seconds, ``revoked`` the reason or None."""
+    """A loaded version of a group; ``drain`` in seconds, ``revoked`` the reason or None.
+
+    ``expires`` is the time of its manifest (RFC 3339), where this host knows one; ``expired``: it is over.
+    """
 
     source_hash: str
     version: str | None
@@ -38,6 +41,8 @@ class VersionStatus:
     tentative: bool
     drain: float
     revoked: str | None
+    expires: str | None
+    expired: bool
     actors: tuple[ActorStatus, ...]
 
 
@@ -70,12 +75,13 @@ class GroupStatus:
 
     @property
     def well(self) -> bool:
-        """A version is active, all its actors serve and take messages, and no loaded version is revoked."""
+        """A version is active, all its actors serve and take messages, none is revoked, nor the active one expired."""
         actors = [a for v in self.versions if v.source_hash == self.active for a in v.actors]
         return (
             self.active is not None
             and all(a.state in {"serving", "moving"} and a.silent_for is None for a in actors)
             and not any(v.revoked for v in self.versions)
+            and not any(v.expired for v in self.versions if v.source_hash == self.active)
         )
 
 
@@ -164,12 +170,18 @@ def host_status(told: Mapping[str, Any]) -> HostStatus:
     )
 
 
-def group_status(name: str, told: Mapping[str, Any], revoked: Mapping[str, str]) -> GroupStatus:
+def group_status(
+    name: str,
+    told: Mapping[str, Any],
+    revoked: Mapping[str, str],
+    expires: Mapping[str, tuple[str, bool]],
+) -> GroupStatus:
     """One group of a Status reply.
 
     Args:
         told: the group in the reply.
         revoked: why a source is revoked, by source hash.
+        expires: when a source's time ends, and whether it has, by source hash.
     """
     failure = told["Failure"]
     return GroupStatus(
@@ -180,11 +192,13 @@ def group_status(name: str, told: Mapping[str, Any], revoked: Mapping[str, str])
         FailureStatus(failure["Version"], failure["File"], failure["Code"], failure["Text"])
         if failure
         else None,
-        tuple(_version(version, revoked) for version in told["Versions"]),
+        tuple(_version(version, revoked, expires) for version in told["Versions"]),
     )
 
 
-def _version(told: Mapping[str, Any], revoked: Mapping[str, str]) -> VersionStatus:
+def _version(
+    told: Mapping[str, Any], revoked: Mapping[str, str], expires: Mapping[str, tuple[str, bool]]
+) -> VersionStatus:
     actors = tuple(
         ActorStatus(
             actor["ActorClass"],
@@ -197,6 +211,7 @@ def _version(told: Mapping[str, Any], revoked: Mapping[str, str]) -> VersionStat
         )
         for actor in told["Actors"]
     )
+    when, over = expires.get(told["SourceHash"], (None, False))
     return VersionStatus(
         told["SourceHash"],
         told["Version"],
@@ -205,5 +220,7 @@ def _version(told: Mapping[str, Any], revoked: Mapping[str, str]) -> VersionStat
         told["Tentative"],
         told["Drain"],
         revoked.get(told["SourceHash"]),
+        when,
+        over,
         actors,
     )

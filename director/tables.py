@@ -43,6 +43,7 @@ def _group(group: GroupStatus) -> Table:
     for version in group.versions:
         state = version.state + (", tentative" if version.tentative else "")
         state += "" if version.revoked is None else ", revoked"
+        state += ", EXPIRED" if version.expired else ""
         table.add_row(escape(version.version or "no version"), _coloured(state))
         for actor in version.actors:
             table.add_row(

@@ -71,6 +71,9 @@ def _group(group: GroupStatus) -> Iterator[str]:
         yield f"  {version.version or 'no version'}  {version.state}{tentative}  {version.source_hash}"
         if version.revoked is not None:
             yield f"    REVOKED: {version.revoked} (`director refresh` unloads it)"
+        if version.expires is not None:
+            word = "EXPIRED" if version.expired else "expires"
+            yield f"    {word} on {version.expires}"
         for actor in version.actors:
             deaths = f", died {actor.deaths} times" if actor.deaths else ""
             role = actor.role or "-"

@@ -275,6 +275,19 @@ class HostTrust:
         expires = known[1].expires
         return expires is not None and moment(expires, "expires") <= datetime.now(UTC)
 
+    def expiring(self, source_hashes: Iterable[str]) -> dict[str, tuple[str, bool]]:
+        """When the time of these loaded sources (Thespian's hashes) ends, and whether it has; of those that have one.
+
+        Raises:
+            DirectorError: the marks do not read.
+        """
+        wanted, now = set(source_hashes), datetime.now(UTC)
+        return {
+            told.source_hash: (told.expires, moment(told.expires, "expires") <= now)
+            for told in self._book().accepted.values()
+            if told.source_hash in wanted and told.expires is not None
+        }
+
     def note_loaded(self, source_hash: str) -> None:
         """Keep what was accepted as this source (Thespian's hash) as long as it is loaded (OSError)."""
         found = self.marks.read().of_source(source_hash)

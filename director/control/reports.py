@@ -46,16 +46,19 @@ class Reports(Files, Running):
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
         self._require(told)
         versions = [one for group in told["Groups"].values() for one in group["Versions"]]
+        hashes = [one["SourceHash"] for one in versions]
         revoked: dict[str, str] = {}
+        expires: dict[str, tuple[str, bool]] = {}
         failed: list[GroupStatus] = []
         problem = ""
         try:
             if group is None:
                 failed = self._not_brought_up(told["Groups"], told["Started"])
-            revoked = self.trust("status").revoked(one["SourceHash"] for one in versions)
+            expires = self.trust("status").expiring(hashes)
+            revoked = self.trust("status").revoked(hashes)
         except DirectorError as found:
             problem = str(found)
-        groups = [group_status(name, one, revoked) for name, one in told["Groups"].items()]
+        groups = [group_status(name, one, revoked, expires) for name, one in told["Groups"].items()]
         return Status(
             told["Directory"],
             told["State"],

@@ -194,6 +194,9 @@ def test_refresh_leaves_a_version_that_expires_for_one_that_is_valid(
         host.control.load("app")
         assert [one.loaded and one.loaded.changed for one in host.control.refresh()] == [False]
         eventually(lambda: datetime.now(UTC) > end)
+        env = {"THESPIAN_DIRECTOR_DIR": str(host.directory)}
+        shown = run_command(["status"], env=env)
+        assert shown.exit_code == 1 and "EXPIRED on" in shown.stdout, shown.output
         (one,) = host.control.refresh()
         assert one.loaded and one.loaded.path.name == "app-1.0.tls", one.error
         assert version_that_answers(host) == "1.0"
