@@ -1007,6 +1007,25 @@ class Machine(RuleBasedStateMachine):
         self.host.succeed()
         self.requests = [one for one in self.requests if one in self.host.finished]
 
+    @rule(
+        named=st.booleans(),
+        handover=st.sampled_from(["start-first", "stop-first"]),
+        steps=st.integers(0, 6),
+    )
+    def a_hand_over_is_cut_off(self, named: bool, handover: str, steps: int) -> None:
+        """The Director dies that many small steps after a second source was validated."""
+        self.host.prompt, self.host.distrusted = True, set()
+        for digest in ("1", "2"):
+            self.host.ready()
+            self.load(digest, named, False, False, False, False, handover)
+            self.host.answer()
+            self.host.validated(digest)
+        for _ in range(steps):
+            any(self.host.fire(kind) for kind in SOON)
+            for actor in list(self.host.alive)[-1:]:
+                self.host.live(actor)
+        self.the_director_dies()
+
     @rule(digest=st.sampled_from("1234"))
     def validated(self, digest: str) -> None:
         self.host.validated(digest)
