@@ -10,7 +10,6 @@ inherit and the kernel gives up with the last of them: that is how use is seen.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ class Cache:
             False: a process still uses it; it goes with the next sweep.
         """
         target = self.place(sha256)
-        shutil.rmtree(f"{target}.errors", ignore_errors=True)
+        tree.discard(f"{target}.errors")
         if not target.is_dir():
             return True
         with locked(self.state / "unpack.lock", LOCK_LIMIT):
@@ -135,13 +134,13 @@ class Cache:
                 self._remove(target)
             work.replace(target)
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            tree.discard(work)
 
     def _sweep(self, unwanted: Callable[[Path], bool]) -> None:
         """Left-overs begin with a dot; whoever makes one holds the lock that the caller holds now."""
         for entry in sorted(self.root.iterdir()):
             if entry.name.startswith("."):
-                shutil.rmtree(entry, ignore_errors=True)
+                tree.discard(entry)
             elif ((entry / UNLOADED).exists() or unwanted(entry)) and not _in_use(entry):
                 self._remove(entry)
 
@@ -151,7 +150,7 @@ class Cache:
 
         gone = Path(tempfile.mkdtemp(prefix=".gone-", dir=self.root))
         target.replace(gone / target.name)
-        shutil.rmtree(gone, ignore_errors=True)
+        tree.discard(gone)
 
 
 def _in_use(target: Path) -> bool:

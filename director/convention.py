@@ -7,7 +7,6 @@ does not: who is a member now (`director.actors.members`).
 from __future__ import annotations
 
 import socket
-import uuid
 from collections.abc import MutableMapping
 
 from director.errors import SettingsError
@@ -117,6 +116,8 @@ def prepare(environ: MutableMapping[str, str]) -> str:
     Returns:
         the value of the capability HOST.
     """
+    import uuid  # where a system starts only
+
     for name, value in PERIODS.items():
         environ.setdefault(name, value)
     environ[HOST_VARIABLE] = f"{socket.gethostname()}/{uuid.uuid4().hex}"

@@ -11,8 +11,10 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from director.errors import DirectorError
 
@@ -31,6 +33,23 @@ def read_regular(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it cannot be read; EINVAL where it is no regular file, EFBIG where it is larger.
     """
+    with _open_regular(path, limit) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:  # it grew
+        raise _too_large(path, limit)
+    return data
+
+
+def digest_regular(path: Path, limit: int, digest: Callable[[], Any]) -> str:
+    """The hex digest of a regular file, which is never held as a whole (OSError as above)."""
+    import hashlib  # not for the processes of actors
+
+    with _open_regular(path, limit) as stream:
+        return hashlib.file_digest(stream, digest).hexdigest()
+
+
+@contextlib.contextmanager
+def _open_regular(path: Path, limit: int) -> Iterator[BufferedReader]:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     irregular = OSError(errno.EINVAL, "it is no regular file", str(path))
     if not stat.S_ISREG(path.stat().st_mode):  # merely to open a device may do something
@@ -40,10 +59,13 @@ def read_regular(path: Path, limit: int) -> bytes:
         told = os.fstat(handle)
         if not stat.S_ISREG(told.st_mode):
             raise irregular
-        data = stream.read(limit + 1) if told.st_size <= limit else b""
-    if told.st_size > limit or len(data) > limit:
-        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
-    return data
+        if told.st_size > limit:
+            raise _too_large(path, limit)
+        yield stream
+
+
+def _too_large(path: Path, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
 
 
 def open_to_append(path: Path, mode: int) -> int:

@@ -7,6 +7,7 @@ raised ends with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Container, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
@@ -239,21 +240,21 @@ def note_origin(state: Path, sha256: str, told: Accepted) -> None:
     write_atomically(path, json.dumps({"sha256": sha256, **asdict(told)}).encode(), mode=0o600)
 
 
-def origin(state: Path, source_hash: str) -> tuple[str, Accepted] | None:
-    """SHA-256 and entry of a loaded source (Thespian's hash); None where that is not known."""
-    if not source_hash.isalnum():
-        return None
-    try:
-        told = json.loads(read_regular(_origin(state, source_hash), LONGEST_STATE))
-        return str(told.pop("sha256")), Accepted(**told)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+def with_origins(state: Path, book: MarkBook) -> MarkBook:
+    """The book with what the present actor system has loaded, whatever the marks remember of it."""
+    known = {told.source_hash for told in book.accepted.values()}
+    found: dict[str, Accepted] = {}
+    for source_hash in loaded_here(state) - known:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            told = json.loads(read_regular(_origin(state, source_hash), LONGEST_STATE))
+            sha256 = str(told.pop("sha256"))
+            found[sha256] = Accepted(**told)
+    return replace(book, accepted={**found, **book.accepted}) if found else book
 
 
-def origins(state: Path) -> dict[str, Accepted]:
-    """Those of all sources that the present actor system has loaded, by SHA-256."""
-    found = (origin(state, path.stem) for path in (state / "sources").glob("*.origin"))
-    return dict(one for one in found if one is not None)
+def loaded_here(state: Path) -> set[str]:
+    """Thespian's hashes of the sources that the present actor system has loaded."""
+    return {path.stem for path in (state / "sources").glob("*.origin")}
 
 
 def _origin(state: Path, source_hash: str) -> Path:

@@ -174,7 +174,7 @@ def group_status(
     name: str,
     told: Mapping[str, Any],
     revoked: Mapping[str, str],
-    expires: Mapping[str, tuple[str, bool]],
+    expires: Mapping[str, tuple[str | None, bool]],
 ) -> GroupStatus:
     """One group of a Status reply.
 
@@ -197,7 +197,9 @@ def group_status(
 
 
 def _version(
-    told: Mapping[str, Any], revoked: Mapping[str, str], expires: Mapping[str, tuple[str, bool]]
+    told: Mapping[str, Any],
+    revoked: Mapping[str, str],
+    expires: Mapping[str, tuple[str | None, bool]],
 ) -> VersionStatus:
     actors = tuple(
         ActorStatus(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -125,6 +124,8 @@ def _wait_for_end(unit: Unit) -> None:
     if unit.manager != "systemd":
         return
     ask = ("systemctl", "is-active", f"{unit.name}.service")
+    import subprocess  # not for commands that only read
+
     deadline = time.monotonic() + END_LIMIT
     while time.monotonic() < deadline:
         try:
@@ -147,6 +148,8 @@ def start_unit(unit: Unit) -> None:
     command = unit.start_command()
     by_hand = " ".join(command)
     _wait_for_end(unit)
+    import subprocess
+
     try:
         done = subprocess.run(
             command,
@@ -157,7 +160,11 @@ def start_unit(unit: Unit) -> None:
             timeout=START_LIMIT,
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
-        raise DirectorError(f"`{by_hand}` failed: {problem}.", code="unit-start") from None
+        raise DirectorError(
+            f"`{by_hand}` failed: {problem}.",
+            hint="Try it by hand, and look into the service manager's log.",
+            code="unit-start",
+        ) from None
     if done.returncode:
         words = " ".join((done.stderr or done.stdout).split())
         hint = "Its log says more."

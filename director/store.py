@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
 from director.files import (
+    digest_regular,
     locked,
     make_private,
     owner_for,
@@ -229,9 +230,7 @@ class Store:
         here = set()
         for one in (file for files in self.available().values() for file in files):
             with contextlib.suppress(OSError):
-                here.add(
-                    hashlib.sha256(read_regular(one.path, DEFAULT_LIMITS.max_bytes)).hexdigest()
-                )
+                here.add(digest_regular(one.path, DEFAULT_LIMITS.max_bytes, hashlib.sha256))
         self.cache.tidy(here)
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import struct
 import sys
@@ -120,6 +119,8 @@ def mend(root: str, found: Survey, members: Iterable[tuple[str, bytes]], own: Se
         path = f"{root}/{name}"
         if not _holds(path, data):
             if Path(path).is_dir():
+                import shutil
+
                 shutil.rmtree(path)
             _make_parents(root, name)
             write_atomically(Path(path), data, mode=0o600)
@@ -161,3 +162,10 @@ def _holds(path: str, data: bytes) -> bool:
         return True
     finally:
         os.close(handle)
+
+
+def discard(path: str | Path) -> None:
+    """Remove a directory with all that is in it, as far as that can be."""
+    import shutil  # some milliseconds, which commands that only read do not pay
+
+    shutil.rmtree(path, ignore_errors=True)

@@ -20,7 +20,15 @@ from typing import Any
 from director.audit import Audit, who
 from director.errors import DirectorError, KeyProblem, NotFound, NotValidated
 from director.files import read_regular
-from director.marks import Accepted, Arrivals, MarkBook, Marks, note_origin, origin, origins
+from director.marks import (
+    Accepted,
+    Arrivals,
+    MarkBook,
+    Marks,
+    loaded_here,
+    note_origin,
+    with_origins,
+)
 from director.settings.config import Trust, read_trust
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
@@ -167,7 +175,9 @@ class HostTrust:
             if problem.errno == errno.EFBIG:
                 self._append(path.name, None, "refused", "too-large", "")
                 raise NotValidated(
-                    f"{path} is larger than this host accepts.", code="too-large"
+                    f"{path} is larger than this host accepts.",
+                    hint=f"It takes files of up to {limit >> 20} MiB; ship less data in it.",
+                    code="too-large",
                 ) from None
             family = NotFound if isinstance(problem, FileNotFoundError) else DirectorError
             text = problem.strerror or str(problem)
@@ -230,7 +240,7 @@ class HostTrust:
 
     def audit_return(self, verdict: Verdict, name: str) -> None:
         """Note that bytes which were accepted before, and are older than the mark, are asked for again."""
-        note = note_of(verdict, self.marks.read())
+        note = note_of(verdict, self._book())
         if note:
             self.audit(verdict, name, note=note)
 
@@ -254,38 +264,28 @@ class HostTrust:
 
     def revoked(self, source_hashes: Iterable[str]) -> dict[str, str]:
         """Those of these loaded sources (Thespian's hashes) whose file or key is revoked by now, with the reason."""
-        trust, book = read_trust(*self._place), self.marks.read()
+        trust, book = read_trust(*self._place), self._book()
         wanted = set(source_hashes)
         found = {}
-        for sha256, told in [*book.accepted.items(), *self._origins(wanted)]:
+        for sha256, told in book.accepted.items():
             for one in (sha256, bare(told.key)):
                 if told.source_hash in wanted and one in trust.revoked:
                     found[told.source_hash] = trust.revoked[one] or "it is listed in revoked.cfg"
         return found
 
-    def may_have_expired(self, source_hash: str) -> bool:
-        """Whether a file (Thespian's hash) is to be looked at for its time: it is new here, or over by what is known.
+    def times(self) -> dict[str, tuple[str | None, bool]]:
+        """When the time of each known source (Thespian's hash) ends, None for never, and whether it has.
 
         Raises:
             DirectorError: the marks do not read.
         """
-        known = self._book().of_source(source_hash)
-        if known is None:
-            return True
-        expires = known[1].expires
-        return expires is not None and moment(expires, "expires") <= datetime.now(UTC)
-
-    def expiring(self, source_hashes: Iterable[str]) -> dict[str, tuple[str, bool]]:
-        """When the time of these loaded sources (Thespian's hashes) ends, and whether it has; of those that have one.
-
-        Raises:
-            DirectorError: the marks do not read.
-        """
-        wanted, now = set(source_hashes), datetime.now(UTC)
+        now = datetime.now(UTC)
         return {
-            told.source_hash: (told.expires, moment(told.expires, "expires") <= now)
+            told.source_hash: (
+                told.expires,
+                told.expires is not None and moment(told.expires, "expires") <= now,
+            )
             for told in self._book().accepted.values()
-            if told.source_hash in wanted and told.expires is not None
         }
 
     def note_loaded(self, source_hash: str) -> None:
@@ -295,13 +295,7 @@ class HostTrust:
             note_origin(self.store.state, *found)
 
     def _book(self) -> MarkBook:
-        """The marks; what is loaded was accepted, whatever they remember."""
-        book = self.marks.read()
-        return replace(book, accepted={**origins(self.store.state), **book.accepted})
-
-    def _origins(self, source_hashes: Iterable[str]) -> list[tuple[str, Accepted]]:
-        found = (origin(self.store.state, one) for one in source_hashes)
-        return [one for one in found if one is not None]
+        return with_origins(self.store.state, self.marks.read())
 
     def accepted(self) -> Set[str]:
         """SHA-256 (hex) of the files that this host accepted; none where marks do not read, which others tell."""
@@ -318,7 +312,7 @@ class HostTrust:
 
     def known_as(self, source_hash: str) -> dict[str, Accepted]:
         """The entries of a loaded source (Thespian's hash) by SHA-256; asked before it is unloaded and forgotten."""
-        known = [*self._origins([source_hash]), *self.marks.read().accepted.items()]
+        known = self._book().accepted.items()
         return {sha256: told for sha256, told in known if told.source_hash == source_hash}
 
     def audit_loaded(self, known: Mapping[str, Accepted], word: str, code: str, note: str) -> None:
@@ -359,7 +353,7 @@ class HostTrust:
         source = verdict.source
 
         def check(book: MarkBook) -> None:
-            known = replace(book, accepted={**origins(self.store.state), **book.accepted})
+            known = with_origins(self.store.state, book)
             Arrivals(known, trust.revoked.keys(), frozenset(allowed)).source(source)
 
         told = Accepted(
@@ -389,8 +383,12 @@ class HostTrust:
     def _kept(self, book: MarkBook) -> Set[str]:
         """What is loaded, or lies here still, is not forgotten."""
         here = {path.name for path in self.store.directory.glob("*.tls")}
-        present = {sha256 for sha256, told in book.accepted.items() if told.file in here}
-        return present | origins(self.store.state).keys()
+        loaded = loaded_here(self.store.state)
+        return {
+            sha256
+            for sha256, told in book.accepted.items()
+            if told.file in here or told.source_hash in loaded
+        }
 
     def _append(
         self, name: str, digest: str | None, word: str, code: str, note: str, **told: Any

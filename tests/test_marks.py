@@ -20,9 +20,9 @@ from director.marks import (
     MarkBook,
     Marks,
     kind_of,
+    loaded_here,
     note_origin,
-    origin,
-    origins,
+    with_origins,
 )
 from director.tls.keys import SigningKey, generate_ed25519
 from director.tls.rules import Source, bare
@@ -220,12 +220,18 @@ def test_what_is_kept_is_not_forgotten() -> None:
 
 def test_the_origin_of_what_is_loaded_survives_the_marks(tmp_path: Path) -> None:
     told = entry(source(7, "1.0"))
-    assert origin(tmp_path, told.source_hash) is None
+    lost = MarkBook()
+    assert with_origins(tmp_path, lost) is lost
     note_origin(tmp_path, sha(7), told)
-    assert origin(tmp_path, told.source_hash) == (sha(7), told)
-    assert origins(tmp_path) == {sha(7): told}
+    assert with_origins(tmp_path, lost).accepted == {sha(7): told}
+    assert loaded_here(tmp_path) == {told.source_hash}
+    whole = lost.with_accepted(sha(7), told)
+    assert with_origins(tmp_path, whole) is whole, "what the marks know is not read again"
     forget(tmp_path, told.source_hash)
-    assert origin(tmp_path, told.source_hash) is None
+    assert with_origins(tmp_path, lost) is lost
     note_origin(tmp_path, sha(7), told)
     forget_all(tmp_path)
-    assert origins(tmp_path) == {}
+    assert with_origins(tmp_path, lost) is lost
+    note_origin(tmp_path, sha(7), told)
+    (tmp_path / "sources" / f"{told.source_hash}.origin").write_text("[]")
+    assert with_origins(tmp_path, lost) is lost

@@ -109,11 +109,9 @@ def tlsinfo(ctx: click.Context, file: str, member: str | None, as_json: bool) ->
 
 
 def _info(path: Path, verdict: Verdict, **more: Any) -> dict[str, Any]:
-    from director.control import source_hash
+    from director.control.files import source_hash_of
 
-    told: dict[str, Any] = documents().tlsinfo(
-        path, source_hash(path.read_bytes()), verdict, **more
-    )
+    told: dict[str, Any] = documents().tlsinfo(path, source_hash_of(path), verdict, **more)
     return told
 
 

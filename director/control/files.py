@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from director.control.base import Base, valid
 from director.control.results import Generated, KeyFiles
 from director.errors import DirectorError, NotFound, SettingsError, UsageError
-from director.files import create_files, read_regular
+from director.files import create_files, digest_regular
 from director.store import Available
 from director.text import nearest
 from director.tls.limits import DEFAULT_LIMITS
@@ -261,7 +261,9 @@ def source_hash(data: bytes) -> str:
 def source_hash_of(path: Path) -> str:
     """The same of a file; "" where it is larger than anything that loads, or no regular file (OSError: unreadable)."""
     try:
-        return source_hash(read_regular(path, DEFAULT_LIMITS.max_bytes))
+        return digest_regular(
+            path, DEFAULT_LIMITS.max_bytes, lambda: hashlib.md5(usedforsecurity=False)
+        )
     except OSError as problem:
         if problem.errno in {errno.EFBIG, errno.EINVAL}:
             return ""

@@ -30,14 +30,12 @@ PIN_LIMIT = 60.0
 #: Bytes of a source that Thespian's UDP transport carries: one datagram of 65,507, less what it adds.
 UDP_LIMIT = 64_000
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
-NOT_STARTED = frozenset(
-    {"actor-died", "blocked", "busy", "cache", "group", "load-failed", "malformed"}
-    | {"os-error"}
-    | {"message-failed"}
-    | {"name-taken", "no-authority", "not-ended", "not-ready", "operation-failed", "superseded"}
-    | {"locked", "nothing-to-undo", "state", "tli-changed", "unreadable"}
-    | {"unloaded", "unpack", "unsettled", "went-back"}
-)
+NOT_STARTED = {
+    "actor-died", "blocked", "busy", "cache", "group", "load-failed", "locked", "malformed",
+    "message-failed", "name-taken", "no-authority", "not-ended", "not-ready", "nothing-to-undo",
+    "operation-failed", "os-error", "state", "superseded", "tli-changed", "unloaded", "unpack",
+    "unreadable", "unsettled", "went-back",
+}  # fmt: skip
 #: Loads that are under way at once: enough that no disk or process is waited for alone, few enough that each is up in
 #: its time on a small host.
 AT_ONCE = 8
@@ -258,13 +256,15 @@ class Loads(Files, Running):
         revoked = self.revoked(groups)
         failed = self._failed_groups()
         pins = self.pins()
+        times = self.trust("refresh").times()
         for group, files in self.store.available().items():
             if not files or group in leave:
                 continue
             try:
                 newest = loading.newest(self.store, files, pins)
                 digest = source_hash_of(newest.path)
-                in_time = self._in_time(newest, digest, files, pins)
+                over = times.get(digest, (None, True))[1]  # what is new here is looked at
+                in_time = self._in_time(newest, files, pins) if over else newest
                 if in_time != newest:
                     newest, digest = in_time, source_hash_of(in_time.path)
             except DirectorError as problem:
@@ -293,16 +293,13 @@ class Loads(Files, Running):
         return results + ended
 
     def _in_time(
-        self, newest: Available, digest: str, files: list[Available], pins: Mapping[str, Pin]
+        self, newest: Available, files: list[Available], pins: Mapping[str, Pin]
     ) -> Available:
         """The newest file, or where its time is over the next of the group that is valid; a pin is kept to.
 
         Raises:
             NotValidated: code ``expired``: there is no other. What runs goes on.
         """
-        trust = self.trust("refresh")
-        if not trust.may_have_expired(digest):
-            return newest
         verdict = self.check(newest.path)
         if verdict.code != "expired":
             return newest  # the load tells what else is wrong with it
@@ -311,7 +308,7 @@ class Loads(Files, Running):
             if self.check(other.path).valid:
                 self.warn(f"{newest.path}: {verdict.message} {other.path} is taken instead.")
                 return other
-        trust.audit(verdict, newest.path.name)
+        self.trust("refresh").audit(verdict, newest.path.name)
         raise NotValidated(
             f"{newest.path}: {verdict.message}",
             hint="No other version here is valid; what runs goes on, and would not start again.",
@@ -370,7 +367,7 @@ class Loads(Files, Running):
 
         Raises:
             DirectorError: code ``nothing-to-undo``. NotValidated: it is not trusted any more; nothing changed.
-            NotValidated: it is not trusted any more; nothing changed. LoadFailed: it did not become active.
+            LoadFailed: it did not become active.
             NotFound: there is no such group, or the file of that version is not there any more.
         """
         self.leave_to_leader()

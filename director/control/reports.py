@@ -48,17 +48,17 @@ class Reports(Files, Running):
         versions = [one for group in told["Groups"].values() for one in group["Versions"]]
         hashes = [one["SourceHash"] for one in versions]
         revoked: dict[str, str] = {}
-        expires: dict[str, tuple[str, bool]] = {}
+        times: dict[str, tuple[str | None, bool]] = {}
         failed: list[GroupStatus] = []
         problem = ""
         try:
             if group is None:
                 failed = self._not_brought_up(told["Groups"], told["Started"])
-            expires = self.trust("status").expiring(hashes)
-            revoked = self.trust("status").revoked(hashes)
+            trust = self.trust("status")
+            times, revoked = trust.times(), trust.revoked(hashes)
         except DirectorError as found:
             problem = str(found)
-        groups = [group_status(name, one, revoked, expires) for name, one in told["Groups"].items()]
+        groups = [group_status(name, one, revoked, times) for name, one in told["Groups"].items()]
         return Status(
             told["Directory"],
             told["State"],
