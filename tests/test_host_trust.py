@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from director.control import DirectorControl
+import director.marks
+from director.control import DirectorControl, source_hash
 from director.errors import DirectorError, NotValidated
 from director.tls.keys import SigningKey, generate_key
 from tests.commands import Result, run_command
@@ -203,3 +205,19 @@ def test_a_date_that_is_still_to_come_raises_no_mark(shop: Workshop, tmp_path: P
     assert done.exit_code == 7 and audit(shop)[-1]["code"] == "from-future"
     done = install(shop, tmp_path, "app-202611241200.tls", shop.good(version="202611241200"))
     assert done.exit_code == 0, done.output
+
+
+def test_what_lies_here_or_is_loaded_is_not_forgotten_for_what_comes_after(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(director.marks, "REMEMBERED", 2)
+    trust = DirectorControl(shop.directory, environ={}).trust("install")
+    files = {version: shop.good(version=version) for version in ("1.0", "1.1", "1.2", "1.3", "1.4")}
+    (shop.directory / "app-1.0.tls").write_bytes(files["1.0"])
+    for version, data in files.items():
+        assert trust.admit(data, f"app-{version}.tls").valid
+        if version == "1.1":
+            trust.note_loaded(source_hash(data))
+    known = trust.marks.read().accepted
+    kept = {version for version, data in files.items() if hashlib.sha256(data).hexdigest() in known}
+    assert kept == {"1.0", "1.1", "1.3", "1.4"}

@@ -131,17 +131,29 @@ def test_no_kill_leaves_a_mark_of_a_version_that_is_not_there(
 
     def check(done: bool) -> None:
         control = DirectorControl(shop.directory, environ={})
-        control.trust("load").finish_installs()
-        placed = (shop.directory / new.name).is_file()
-        assert placed or not done
         try:
             control.install(between)
             taken = True
         except NotValidated:
             taken = False
+        placed = (shop.directory / new.name).is_file()
+        assert placed or not done
         assert taken is not placed, "the old state or the new"
 
     assert each_kill(lambda: _install(shop, new), shop.directory, check) >= 12
+
+
+def test_what_a_kill_left_staged_is_placed_by_load_and_refresh_if_it_was_accepted(
+    shop: Workshop,
+) -> None:
+    control = DirectorControl(shop.directory, environ={})
+    data = {"app-2.0.tls": shop.good(), "app-3.0.tls": shop.good(version="3.0")}
+    for name, found in data.items():
+        control.store.stage(name, found, hashlib.sha256(found).hexdigest())
+    assert control.trust("install").admit(data["app-2.0.tls"], "app-2.0.tls").valid
+    control.trust("load").finish_installs()
+    assert (shop.directory / "app-2.0.tls").read_bytes() == data["app-2.0.tls"]
+    assert names(shop.directory) == {"sourcekey_tls.key", "app-1.0.tls", "app-2.0.tls"}
 
 
 def _install(shop: Workshop, path: Path, *, replace: bool = False) -> None:
