@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -502,6 +503,8 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure)))
         return
+    if arguments.docs and not importlib.util.find_spec("matplotlib"):
+        parser.error("--docs draws a plot: pip install '.[bench]'")
     with installed_actors(), one_place():
         compare(arguments)
 
@@ -594,8 +597,8 @@ def write_docs(folder: Path, made: dict[str, list[str]]) -> None:
     path = folder / "load.md"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     parts = [
-        "# How fast sources load\n\nMade by `python benchmarks/load.py --docs docs`, in sections; "
-        "[loading.md](loading.md#figures) tells which run is which."
+        "# How fast sources load\n\nMade by `python benchmarks/load.py --docs docs`; "
+        "[loading.md](loading.md#figures) tells what of it misses its target, and why."
     ]
     for name, start in SECTIONS.items():
         if name in made:

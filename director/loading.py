@@ -123,7 +123,11 @@ def _text_of(path: Path) -> str:
             "it is not UTF-8 text", path=str(path), hint="Save it as UTF-8."
         ) from None
     except OSError as problem:
-        raise SettingsError(problem.strerror or str(problem), path=str(path)) from None
+        raise SettingsError(
+            problem.strerror or str(problem),
+            path=str(path),
+            hint="Mend it, or remove it: the signed TLI counts then.",
+        ) from None
 
 
 def differing(tli: Tli, theirs: Mapping[str, str] | None) -> list[str]:

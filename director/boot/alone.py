@@ -74,7 +74,9 @@ def _open(path: Path) -> int:
     except FileNotFoundError:
         return -1
     except OSError as problem:
-        raise BootError(f"{path} is no directory of root's: {problem.strerror}.") from None
+        raise BootError(
+            f"{path} is no directory of root's: {problem.strerror}.", hint="Remove it."
+        ) from None
     found = os.fstat(handle)
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         os.close(handle)

@@ -86,7 +86,7 @@ def plan_for(control: DirectorControl, wanted: Wanted, *, start: bool) -> tuple[
     """
     root = str(Path(wanted.root).absolute()) if wanted.root else ""
     if root and not Path(root).is_dir():
-        raise NotFound(f"There is no directory {root}.")
+        raise NotFound(f"There is no directory {root}.", hint="Give the root of an image.")
     manager = wanted.manager or detect(
         sys.platform, lambda path: Path(f"{root}{path}").exists(), root
     )

@@ -33,7 +33,10 @@ def place(root: str, path: str, *, whole: bool = False) -> Path:
     except (OSError, RuntimeError):  # a loop of links
         inside = Path("/")
     if not inside.is_relative_to(Path(root).resolve()):
-        raise BootError(f"{found} leads out of {root} by a symbolic link.")
+        raise BootError(
+            f"{found} leads out of {root} by a symbolic link.",
+            hint="Make a directory of the image of it.",
+        )
     return found
 
 
@@ -108,4 +111,7 @@ def ids_of(user: str, root: str) -> tuple[int, int]:
                 name, _, user_id, group_id, *_ = [*line.split(":"), "", "", "", ""]
                 if name == user and user_id.isdigit() and group_id.isdigit():
                     return int(user_id), int(group_id)
-    raise BootError(f"There is no user {user}{' in ' + root if root else ''}.")
+    raise BootError(
+        f"There is no user {user}{' in ' + root if root else ''}.",
+        hint="Make it first, or say --create-user.",
+    )

@@ -127,7 +127,9 @@ class Grammar(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as problem:
             raise DirectorError(
-                f"A connection broke: {problem.strerror}.", code="os-error"
+                f"A connection broke: {problem.strerror}.",
+                hint="`director status` shows whether the actor system is well; then try again.",
+                code="os-error",
             ) from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -193,7 +193,7 @@ class Loads(Files, Running):
 
         def end(group: str, loaded: Loaded | None, problem: DirectorError | OSError | None) -> None:
             if isinstance(problem, OSError):
-                problem = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
+                problem = _os_error(problem, group)
             results.append(Refreshed(group, loaded, problem))
             told(results[-1])
 
@@ -270,8 +270,7 @@ class Loads(Files, Running):
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
             except OSError as problem:
-                error = DirectorError(f"{problem.filename or group}: {problem.strerror}.")
-                results.append(Refreshed(group, None, error))
+                results.append(Refreshed(group, None, _os_error(problem, group)))
             else:
                 changed = groups.get(group, {}).get("ActiveHash") != digest
                 if changed or digest in revoked:
@@ -436,6 +435,14 @@ class Loads(Files, Running):
 
 def _same(chosen: Available) -> Available:
     return chosen
+
+
+def _os_error(problem: OSError, group: str) -> DirectorError:
+    return DirectorError(
+        f"{problem.filename or group}: {problem.strerror}.",
+        hint="Make room, or mend the permissions there, then try again.",
+        code="os-error",
+    )
 
 
 def _gave_up(group: str) -> DirectorError:
