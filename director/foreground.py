@@ -328,12 +328,16 @@ class Foreground:
         self._waker.setblocking(False)
         before = {number: signal.signal(number, self._signalled) for number in numbers}
         wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        masked = None
         if hasattr(signal, "pthread_sigmask"):
             # `director.__main__` held them back; what came until now is heard here.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+            masked = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         try:
             yield
         finally:
+            if masked is not None:
+                # Held back again: who tells us twice to stop still gets our exit status.
+                signal.pthread_sigmask(signal.SIG_SETMASK, masked)
             signal.set_wakeup_fd(wakeup)
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -214,6 +214,18 @@ def test_a_signal_in_the_first_moments_ends_it_cleanly(
     assert "Traceback" not in manager.log() and "STATUS=loading" not in manager.told
 
 
+def test_told_to_stop_over_and_over_it_still_ends_in_order(manager: Manager, host: Host) -> None:
+    """`timeout` tells its command twice, an impatient operator more often."""
+    manager.start()
+    manager.hear("READY=1")
+    assert manager.process is not None
+    deadline = time.monotonic() + 30
+    while manager.process.poll() is None and time.monotonic() < deadline:
+        manager.signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert manager.ended() == 0, manager.log()
+
+
 def blocked(status: Path) -> int:
     """The signals that a process has blocked, as a bit mask (proc(5), SigBlk)."""
     (line,) = [one for one in status.read_text().splitlines() if one.startswith("SigBlk")]
