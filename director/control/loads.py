@@ -74,7 +74,7 @@ class Loads(Files, Running):
         except SettingsError as problem:
             self.trust("load").audit_refusal(Path(target).name, problem)
             raise
-        self._require_leading()
+        self.leave_to_leader()
         self.trust("load").finish_installs()
         from director import loading
 
@@ -84,15 +84,6 @@ class Loads(Files, Running):
             data = trust.read(chosen.path)
             valid(chosen.path, trust.admit(data, chosen.path.name, allowed=("downgrade",)))
         return self._load(chosen, settle=settle)
-
-    def _require_leading(self) -> None:
-        leader = self.member_of()
-        if leader:
-            raise DirectorError(
-                f"This host is a member of the convention led by {leader}: load it there.",
-                hint="Members take sources when an actor needs them.",
-                code="ask-leader",
-            )
 
     def _load(
         self, chosen: Available, *, settle: float | None = None, undo: bool = False
@@ -171,7 +162,7 @@ class Loads(Files, Running):
         from director import loading
 
         self.store.require()
-        self._require_leading()
+        self.leave_to_leader()
         self.start()
         pins = self.pins()
         wanted = [
