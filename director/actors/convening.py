@@ -1,8 +1,8 @@
-"""A leader's Director: it looks after actors on all hosts of its convention.
+"""A leader's Director: it looks after the hosts of its convention.
 
-What lives here: the leader's part of what Directors of different hosts say to each other (``MemberOp``), and what
-follows for actors. What does not: the member's part (`director.actors.following`), the book of members
-(`director.actors.members`), the state machine, which knows nothing of hosts.
+What lives here: the leader's part of what Directors of different hosts say to each other (``MemberOp``). What does not:
+what becomes of the actors there (`director.actors.abroad`), the member's part (`director.actors.following`), the book
+of members (`director.actors.members`).
 
 The leader's Director is told by Thespian who joins and leaves, sends an Introducer there, and from then on a Beat
 every two seconds. Thespian tells nothing of actors on a host that died or was cut off: they are given up when their
@@ -23,41 +23,30 @@ from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
 
 from director import convention
 from director.actors import reporting
-from director.actors import versions as m
+from director.actors.abroad import Abroad
 from director.actors.answers import Actors
-from director.actors.following import BEAT, PENDING
+from director.actors.following import BEAT
 from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
-from director.actors.naming import Naming
-from director.actors.words import last_words
 from director.files import read_regular
 from director.tls.limits import Limits
 
 log = logging.getLogger("director")
 
-#: Seconds until those asked why have to have answered, and between two tries to place an actor.
-WHY_LIMIT, AGAIN = 1.5, 0.5
 #: Seconds within which a member that was just heard may come back as if it had never been gone.
 DOUBT = 4.0
 
 
-class Convening(Naming):
+class Convening(Abroad):
     """The part of the Director that leads other hosts."""
 
     def __init__(self) -> None:
         super().__init__()
         #: Since when this host leads, on a steady clock; None while it does not.
         self.led_since: float | None = None
-        #: How each actor was created, and what was sent to those that gave no sign of life yet.
-        self.created: dict[int, m.Create] = {}
-        self.sent: dict[int, list[Any]] = {}
         self.introducers: dict[str, Any] = {}
         self.beating = False
-        #: Actors that were created and never heard of again, by incarnation: source hash and when.
-        self.open: dict[int, tuple[str, float]] = {}
-        #: Sources whose unload waits for them.
-        self.postponed: set[str] = set()
 
     # ---- hosts come and go -----------------------------------------------------------------------
 
@@ -266,173 +255,6 @@ class Convening(Naming):
         if version and hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
             told = {"MemberOp": "Bytes", "SourceHash": source_hash, "Name": version.file}
             self.send(member.director, {**told, "Data": data, "Pending": pending})
-
-    # ---- why an actor ended ----------------------------------------------------------------------
-
-    def _on_because(self, message: Message, sender: Any) -> None:
-        why = self.members.whys.get(message["Actor"])
-        if why is None:
-            return
-        why.waiting.discard(message["Admin"])
-        if message["Words"]:
-            why.words.append(message["Words"])
-        if message["Refused"]:
-            code, text = message["Refused"]
-            why.refusals[message["Host"]] = (str(code), str(text))
-        if not why.waiting:
-            self._conclude(message["Actor"])
-
-    def _exited(self, actor_id: int) -> None:
-        """An actor ended: its own host knows why; of one that gave no sign of life, any may."""
-        found, place = self.groups.find(actor_id), self.members.places.get(actor_id)
-        if found is None or self.member or not (self.leading or self.members.present):
-            self._ended(actor_id, "")
-            return
-        if place is None and actor_id in self.actors.met:
-            self._ended(actor_id, "")
-            return
-        if actor_id in self.members.whys:
-            return
-        asked = [one for one in self.members.met() if place in (None, one.admin)]
-        source_hash = found[0].source_hash
-        why = self.members.ask_why(actor_id, source_hash, {one.admin for one in asked})
-        for member in asked:
-            told = {"MemberOp": "Why", "Actor": actor_id, "SourceHash": source_hash}
-            self.send(member.director, {**told, "Admin": member.admin})
-        if why.waiting:
-            self.wakeupAfter(timedelta(seconds=WHY_LIMIT), payload=("why", "", actor_id))
-        else:
-            self._conclude(actor_id)
-
-    def _conclude(self, actor_id: int) -> None:
-        """All that can be known of an actor's end is known."""
-        why = self.members.whys.pop(actor_id, None)
-        found = self.groups.find(actor_id)
-        if why is None or found is None:
-            return
-        version, actor = found
-        known = self.members.refused.setdefault(why.source_hash, {})
-        new = [host for host in why.refusals if host not in known]
-        known |= why.refusals
-        unmet = actor_id not in self.actors.met
-        words = "\n".join(why.words) or last_words(self.unpacked.get(why.source_hash, os.devnull))
-        if why.refusals and not unmet and not actor.ending:  # revoked there: no death of its own
-            self._lost(actor_id, "host-refused", self.members.refusals_of(why.source_hash))
-        elif not unmet or words or actor.ending:
-            self._ended(actor_id, words)
-        elif new:
-            self._create_again(actor_id)
-        elif version.state is m.State.ACTIVE:
-            self._lost(actor_id, "no-host", self._nobody(actor, why.source_hash))
-        elif self.members.gathering(time.monotonic()):
-            self.wakeupAfter(timedelta(seconds=AGAIN), payload=("again", "", actor_id))
-        else:
-            self._ended(actor_id, self._nobody(actor, why.source_hash))
-
-    def _nobody(self, actor: m.RoleActor, source_hash: str) -> str:
-        told = f"no host of the convention takes {actor.spec.class_name}"
-        return "\n".join(filter(None, (told, self.members.refusals_of(source_hash))))
-
-    def _ended(self, actor_id: int, words: str) -> None:
-        """Tell the state machine that an actor ended, with its own words."""
-        found = self.groups.find(actor_id)
-        if found and not words:
-            words = last_words(self.unpacked.get(found[0].source_hash, os.devnull))
-        self._forget_actor(actor_id)
-        if found:
-            self._look_for_strays(found[0])
-        self._perform(self.groups.actor_exited(actor_id, words, time.monotonic()))
-
-    def _lost(self, actor_id: int, code: str, text: str) -> None:
-        """Tell the state machine that an actor is out of reach, or that no host takes it."""
-        self._forget_actor(actor_id)
-        self._perform(self.groups.actor_lost(actor_id, code, text, time.monotonic()))
-
-    def _kill_actor(self, actor_id: int) -> None:
-        member = self.members.present.get(self.members.places.get(actor_id, ""))
-        if member is None:
-            super()._kill_actor(actor_id)
-        elif member.director is not None:
-            told = {"MemberOp": "KillActor", "Address": self.actors.met.get(actor_id)}
-            self.send(member.director, told)
-
-    def _forget_actor(self, actor_id: int) -> None:
-        self.actors.forget(actor_id)
-        self.members.places.pop(actor_id, None)
-        self.members.whys.pop(actor_id, None)
-        self.created.pop(actor_id, None)
-        self.open.pop(actor_id, None)
-        self.sent.pop(actor_id, None)
-        scout = self.scouts.pop(actor_id, None)
-        if scout is not None:
-            self.send(scout[0], ActorExitRequest())
-
-    # ---- creating --------------------------------------------------------------------------------
-
-    def _create(self, action: m.Create) -> None:
-        self.created[action.actor] = action
-        if self._create_named(action):
-            return
-        banned = self.members.banned(action.source_hash)
-        self.actors.addresses[action.actor] = self.createActor(
-            action.class_name,
-            targetActorRequirements={convention.NOT_ON: banned} if banned else None,
-            globalName=action.global_name,
-            sourceHash=action.source_hash,
-        )
-        self.actors.started[action.actor] = datetime.now()
-        self.open[action.actor] = (action.source_hash, time.monotonic())
-
-    def _unload(self, source_hash: str) -> None:
-        """Have Thespian's Admins forget a source, which none may still be asking its authority about.
-
-        An unload goes to every member, and ends the Admin where that source is pending (adminCore.unloadActorSource).
-        """
-        now, waiting = time.monotonic(), False
-        for actor_id, (opened, since) in list(self.open.items()):
-            if now - since > PENDING:
-                del self.open[actor_id]
-            elif opened == source_hash:
-                waiting = True
-        if waiting and self.members.present:
-            self.postponed.add(source_hash)
-            self.wakeupAfter(timedelta(seconds=AGAIN), payload=("unload", source_hash, 0))
-            return
-        self.postponed.discard(source_hash)
-        self.unloadActorSource(source_hash)
-        self._look_for_strays_of(source_hash)
-        self._forget(source_hash)
-
-    def _wanted_again(self, source_hash: str) -> bool:
-        """Whether a source is loaded whose unload was postponed: Thespian has it still, and will tell nothing."""
-        wanted = source_hash in self.postponed
-        self.postponed.discard(source_hash)
-        return wanted
-
-    def _create_again(self, actor_id: int) -> None:
-        """The same incarnation on another host, with all that was said to it."""
-        action = self.created.get(actor_id)
-        if action is None or self.groups.find(actor_id) is None:
-            return
-        self._create(action)
-        for message in self.sent.get(actor_id, []):
-            if actor_id in self.actors.addresses:  # one with a name is talked to when it is there
-                self.send(self.actors.addresses[actor_id], message)
-
-    def _say(self, actor_id: int, message: Any) -> None:
-        """Send to a role actor; kept until it gives a sign of life, for it may have to be created elsewhere."""
-        if actor_id not in self.actors.met:
-            self.sent.setdefault(actor_id, []).append(message)
-        if actor_id in self.actors.addresses:
-            self.send(self.actors.addresses[actor_id], message)
-
-    def _met(self, actor_id: int, admin: Any) -> None:
-        """An actor gave a sign of life, from the system of this Admin."""
-        self.sent.pop(actor_id, None)
-        self.open.pop(actor_id, None)
-        self._note_site(actor_id, str(admin))
-        if str(admin) in self.members.present:
-            self.members.places[actor_id] = str(admin)
 
     # ---- what is told of the convention ----------------------------------------------------------
 
