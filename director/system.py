@@ -112,7 +112,7 @@ class SystemProcesses:
             ) from None
 
     def require_access(self) -> None:
-        """See that this user may end the system, before anything is sent to it: the port does not ask who sends.
+        """See that this user may change what runs, before anything is sent: the port does not ask who sends.
 
         Raises:
             DirectorError: code ``not-permitted``: the state directory is another user's.
@@ -126,7 +126,7 @@ class SystemProcesses:
             return  # no system was started here, or its record does not read: told elsewhere
         if refused:
             raise DirectorError(
-                f"This user may not end the actor system: {self.state} is another user's. Nothing was sent to it.",
+                f"This user may not change what runs: {self.state} is another user's. Nothing was sent.",
                 hint="Root may, and the user that it runs as.",
                 code="not-permitted",
             )

@@ -9,12 +9,13 @@ are `director.commands`'. Its parts are the modules beside this one.
 from __future__ import annotations
 
 from director.control.files import source_hash
-from director.control.loads import LOAD_LIMIT, UDP_LIMIT, Loads
+from director.control.loads import LOAD_LIMIT, UDP_LIMIT
+from director.control.refreshing import Refreshing
 from director.control.reports import Reports
 from director.control.results import Generated, KeyFiles, Loaded, Refreshed
 
 
-class DirectorControl(Loads, Reports):
+class DirectorControl(Refreshing, Reports):
     """Works with one director directory and, where one runs, its actor system.
 
     Args:

@@ -1,7 +1,8 @@
 """The half of DirectorControl that has an actor system: whether it runs, starting, stopping and asking it.
 
 What lives here: those. What does not: its processes (`director.system`), the line to the Director
-(`director.connection`), what it is asked to do (`director.control.loads`) and to tell (`director.control.reports`).
+(`director.connection`), what it is asked to do (`director.control.loads`, `switches`, `refreshing`) and to
+tell (`director.control.reports`).
 """
 
 from __future__ import annotations

@@ -309,17 +309,28 @@ def test_commands_that_need_a_system_say_so_and_start_none(host: Host) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_another_user_cannot_end_it_by_shutdown_and_is_told_who_may(host: Host) -> None:
+def test_another_user_cannot_end_or_change_it_by_our_commands_and_is_told_who_may(
+    host: Host,
+) -> None:
     host.control.start()
     members = host.control.processes.members()
     assert host.control.loaded() == {}  # so the line to the Director is there: all could be sent
+    control = host.control
+    ways: list[Callable[[], Any]] = [
+        control.shutdown,
+        lambda: control.unload("00"),
+        lambda: control.undo("app"),
+        lambda: control.pin("app"),
+        lambda: control.unpin("app"),
+    ]
     os.seteuid(65534)
     try:
-        with pytest.raises(DirectorError, match="Nothing was sent") as told:
-            host.control.shutdown()
+        for way in ways:
+            with pytest.raises(DirectorError, match="Nothing was sent") as told:
+                way()
+            assert told.value.code == "not-permitted" and told.value.exit_status == 1
     finally:
         os.seteuid(0)
-    assert told.value.code == "not-permitted" and told.value.exit_status == 1
     assert set(members) <= set(host.control.processes.members())
     assert host.control.loaded() == {}
 
