@@ -10,18 +10,19 @@ from rich.table import Table
 
 from director.history import Event
 from director.report import GroupStatus, Status
+from director.text import no_groups
 from director.text import system as system_lines
 
 _COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting": "yellow"}
 
 
-def print_status(told: Status) -> None:
+def print_status(told: Status, *, member: bool = False) -> None:
     """``director status``."""
     console = Console()
     for line in system_lines(told):
         console.print(escape(line))
     if not told.groups:
-        console.print("No source is loaded.")
+        console.print(no_groups(member))
     for group in told.groups:
         console.print(_group(group))
         for version in group.versions:

@@ -39,13 +39,22 @@ def listing(groups: Mapping[str, Any]) -> Iterator[str]:
                 yield f"      {where} -- {actor['ActorClass']}{role}{since}"
 
 
-def status(told: Status) -> Iterator[str]:
-    """The lines of ``director status``."""
+def status(told: Status, *, member: bool = False) -> Iterator[str]:
+    """The lines of ``director status``; a ``member`` of a convention looks after no group."""
     yield from system(told)
     for group in told.groups:
         yield from _group(group)
     if not told.groups:
-        yield "No source is loaded."
+        yield no_groups(member)
+
+
+def no_groups(member: bool) -> str:
+    """What there is to say of no group at all."""
+    return (
+        "No group is looked after here: what runs here is the leader's."
+        if member
+        else "No source is loaded."
+    )
 
 
 def system(told: Status) -> Iterator[str]:

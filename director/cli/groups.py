@@ -50,9 +50,10 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
     if fancy() and not as_json:
         from director.tables import print_status
 
-        print_status(told)
+        print_status(told, member=bool(leader))
     else:
-        show(as_json, lambda: documents().status(told), text.status(told))
+        lines = text.status(told, member=bool(leader))
+        show(as_json, lambda: documents().status(told), lines)
     ctx.exit(0 if told.well else 1)
 
 

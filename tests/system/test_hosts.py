@@ -222,6 +222,7 @@ def test_a_dead_host_is_noticed_and_gets_its_actors_again(lab: Lab) -> None:
 def test_a_cut_heals_without_orphans_or_doubles(lab: Lab, seconds: int) -> None:
     leader, two, three = lab.hosts
     assert leader.ask("Two", {})["host"] == two.network()
+    before = len(two.processes())
     two.cut()
     time.sleep(seconds)
     two.mend()
@@ -242,6 +243,7 @@ def test_a_cut_heals_without_orphans_or_doubles(lab: Lab, seconds: int) -> None:
     assert one_of_each()
     for role in ("Two", "Worker"):
         assert isinstance(leader.ask(role, {}), dict)
+    wait_for(lambda: len(two.processes()) <= before, 45)
 
 
 def test_a_leader_that_died_loads_what_was_active_and_members_come_back(lab: Lab) -> None:

@@ -35,7 +35,7 @@ ON_A_MEMBER = {
     "pin two 1": ASK,
     "refresh": (0, "", ""),
     "start": (0, "", "already running"),
-    "status": (0, "", LEADER),
+    "status": (0, "what runs here is the leader's", LEADER),
     "status two": ASK,
     "status --convention": (0, "two:Two", ""),
     "tlsinfo nothing.tls": (4, "", "does not exist"),

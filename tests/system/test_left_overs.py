@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from director.actors.introducer import LIFE
 from director.actors.words import is_alive
+from director.convention import HOST
 from director.errors import DirectorError, LoadFailed
 from director.tls.keys import SigningKey
 from tests.conftest import Host, open_host
@@ -191,3 +193,13 @@ def test_status_says_that_an_actor_in_an_endless_loop_does_not_answer(
         assert told.returncode == 1 and "NOT ANSWERING for" in told.stdout
         assert "other: ok" in told.stdout and pid_of(host, "Other")
         host.control.unload(digest)
+
+
+def test_an_introducer_that_its_leader_lost_sight_of_ends_by_itself(host: Host) -> None:
+    """As after a cut that comes between its creation and the word that it may go."""
+    host.control.start()
+    (own,) = host.control.ask({"DirectorOp": "Convention"}, "Convention")["Hosts"]
+    before = set(host.processes())
+    host.control.system.createActor("director.actors.introducer.Introducer", {HOST: own["Host"]})
+    eventually(lambda: set(host.processes()) > before)
+    eventually(lambda: set(host.processes()) == before, LIFE + 10)
