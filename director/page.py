@@ -42,10 +42,6 @@ def lines(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def show() -> int:
-    """Print the page; a reader who has read enough (``| head``) is welcome to go. Returns the exit status."""
-    try:
-        sys.stdout.write("\n".join([*lines(os.environ), ""]))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print the page; returns the exit status."""
+    sys.stdout.write("\n".join([*lines(os.environ), ""]))
     return 0

@@ -18,6 +18,7 @@ FLOORS = [
         "director.files",
         "director.journal",
         "director.logfilter",
+        "director.streams",
         "director.tree",
     },
     {"director.tls"},

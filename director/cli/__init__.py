@@ -191,9 +191,13 @@ def _complain(problem: DirectorError, as_json: bool) -> None:
     if as_json:
         from director.documents import error, to_json
 
-        put(to_json(error(problem)))
-    else:
-        complain(problem)
+        try:
+            put(to_json(error(problem)))
+        except OSError as full:  # of a program that runs commands: its stdout takes no document
+            tell(f"director: write error: {full.strerror}")
+        else:
+            return
+    complain(problem)
 
 
 def main() -> NoReturn:

@@ -93,7 +93,8 @@ def show(as_json: bool, document: Callable[[], dict[str, Any]], lines: Iterable[
 
 def fancy() -> bool:
     """Whether people look at stdout: a terminal, and not NO_COLOR or TERM=dumb."""
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    seen = sys.stdout is not None and sys.stdout.isatty()  # a program without a console has none
+    return seen and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 @contextlib.contextmanager
