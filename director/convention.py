@@ -6,6 +6,7 @@ does not: who is a member now (`director.actors.members`).
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import MutableMapping
 
@@ -27,6 +28,8 @@ NOT_ON = "Director Not On"
 HOST_VARIABLE = "DIRECTOR_HOST"
 #: Capability: Thespian's word for taking sources from other systems.
 REMOTE_SOURCES = "AllowRemoteActorSources"
+#: A part of a host's name.
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 
 
 def leaders(told: str | list[str] | None, port: int) -> list[str]:
@@ -37,13 +40,19 @@ def leaders(told: str | list[str] | None, port: int) -> list[str]:
         port: where none is told.
 
     Raises:
-        SettingsError: a port is no number.
+        SettingsError: what stands there is no host's name or address, or a port is no number.
     """
     found = []
     for one in told if isinstance(told, list) else (told or "").split(","):
-        host, _, number = one.strip().partition(":")
-        if not host:
+        if not one.strip():
             continue
+        host, _, number = one.strip().partition(":")
+        if not _can_be_host(host):
+            raise SettingsError(
+                f"{one.strip()!r} is no host of a convention leader",
+                path="convleader.cfg",
+                hint="It is HOST[:PORT], a name or an IPv4 address; several with commas between.",
+            )
         if number and not (number.isdecimal() and 0 < int(number) < 65536):
             raise SettingsError(
                 f"{number!r} is no port of a convention leader",
@@ -52,6 +61,18 @@ def leaders(told: str | list[str] | None, port: int) -> list[str]:
             )
         found.append(f"{host}:{number or port}")
     return found
+
+
+def _can_be_host(host: str) -> bool:
+    """Whether a text is an IPv4 address or can be a host's name (RFC 1123, with the ``_`` that some have)."""
+    try:
+        labels = host.encode("idna").decode().removesuffix(".").split(".")
+        if labels[-1].isdecimal():  # no name ends in a number
+            socket.inet_pton(socket.AF_INET, host)
+            return True
+    except (OSError, UnicodeError):
+        return False
+    return all(map(_LABEL.fullmatch, labels))
 
 
 def address(told: str | list[str] | None, port: int) -> dict[str, str | list[str]]:

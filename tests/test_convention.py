@@ -20,6 +20,9 @@ from director.errors import SettingsError
         ("10.0.0.1, 10.0.0.2:7", ["10.0.0.1:1900", "10.0.0.2:7"]),
         ("a,,b", ["a:1900", "b:1900"]),
         (["a", "b:2"], ["a:1900", "b:2"]),
+        ("my_host-1.example.org.", ["my_host-1.example.org.:1900"]),
+        ("köln.example", ["köln.example:1900"]),
+        ("1st.example", ["1st.example:1900"]),
     ],
 )
 def test_leaders_are_told_with_or_without_a_port(
@@ -34,6 +37,26 @@ def test_a_port_that_is_none_is_a_wrong_setting(told: str) -> None:
         assert convention.leaders(told, 1900) == ["head:1900"]
         return
     with pytest.raises(SettingsError, match="is no port"):
+        convention.leaders(told, 1900)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "not a host!!",
+        "head, not a host!!",
+        "head:1, -head",
+        ":1900",
+        "::1",
+        "head..org",
+        "10.0.0",
+        "300.1.2.3",
+        "a" * 64,
+        ["head", "x/y"],
+    ],
+)
+def test_what_can_be_no_host_is_a_wrong_setting(told: str | list[str]) -> None:
+    with pytest.raises(SettingsError, match="is no host of a convention leader"):
         convention.leaders(told, 1900)
 
 

@@ -206,11 +206,23 @@ def test_config_shows_what_reads_and_names_each_file_that_does_not(home: Path) -
     assert "does not read: " in run(home, "help").stdout
 
 
+@pytest.mark.parametrize("command", ["config", "doctor", "start"])
+def test_a_leader_that_can_be_no_host_is_told_with_its_place(home: Path, command: str) -> None:
+    (home / "adminport.cfg").write_text(str(free_port()))
+    (home / "convleader.cfg").write_text("['head', 'not a host!!']")
+    done = run(home, command)
+    assert done.exit_code == (1 if command == "doctor" else 8)
+    wanted = f"{home}/convleader.cfg:1:11: 'not a host!!' is no host of a convention leader"
+    assert wanted in done.output
+
+
 @pytest.mark.parametrize(
     ("file", "text", "place"),
     [
         ("adminport.cfg", "many", ":1:1"),
         ("convleader.cfg", "one,two:x", ":1:5"),
+        ("convleader.cfg", "one,\nnot a host!!", ""),
+        ("convleader.cfg", "not a host!!", ":1:1: 'not a host!!' is no host"),
         ("minkeybits.cfg", "12", ":1:1"),
         ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ""),
         ("thesplog.cfg", "{'version': 1,", ":1:"),
