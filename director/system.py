@@ -15,9 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from director.errors import DirectorError, SettingsError
 from director.files import LONGEST_STATE, read_regular, write_atomically
@@ -49,6 +49,36 @@ class SystemProcesses:
     state: Path
     environ: dict[str, str]
     say: Callable[[str], None]
+
+    @classmethod
+    def present(
+        cls, config: Config, state: Path, environ: dict[str, str], say: Callable[[str], None]
+    ) -> Self:
+        """Those of the system that runs, where one does: at the port and on the base that it was started with.
+
+        ``adminport.cfg`` and ``thespbase.cfg`` may say otherwise by now, which counts from the next start. A system of
+        the base that ``oldthespbase.cfg`` names is none that is worked with: it is to be ended.
+        """
+        asked = cls(config, state, environ, say)
+        port, base = asked._known("admin_port"), asked._text("system_base")
+        if (port, base) == (config.admin_port, config.system_base) or not (port and base):
+            return asked
+        if base == config.old_system_base or not asked._admin_lives():
+            return asked
+        return cls(replace(config, admin_port=port, system_base=base), state, environ, say)
+
+    def left_behind(self, config: Config) -> str:
+        """What of these settings the running system does not follow, as a sentence; "" where it follows all.
+
+        Args:
+            config: the settings as they read now.
+        """
+        ours, told = self.config, []
+        if ours.admin_port != config.admin_port:
+            told.append(f"at port {ours.admin_port}, while adminport.cfg says {config.admin_port}")
+        if ours.system_base != config.system_base:
+            told.append(f"on {ours.system_base}, while thespbase.cfg says {config.system_base}")
+        return f"The actor system runs {', and '.join(told)}." if told else ""
 
     def running(self) -> bool:
         """Whether something answers at the admin port; never starts anything.
@@ -160,9 +190,21 @@ class SystemProcesses:
     def _known(self, key: str) -> int:
         """A number of ``system.json``; 0 where there is none."""
         try:
-            return int(json.loads(read_regular(self._record, LONGEST_STATE))[key])
-        except (OSError, ValueError, KeyError, TypeError):
+            return int(self._told()[key])
+        except (ValueError, KeyError, TypeError):
             return 0
+
+    def _text(self, key: str) -> str:
+        """A word of ``system.json``; "" where there is none."""
+        found = self._told().get(key)
+        return found if isinstance(found, str) else ""
+
+    def _told(self) -> dict[str, Any]:
+        try:
+            found = json.loads(read_regular(self._record, LONGEST_STATE))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def environment(self) -> dict[str, str] | None:
         """The variables that the running system was started with; None where that cannot be seen."""
@@ -213,6 +255,11 @@ class SystemProcesses:
             _kill(pid, signal.SIGTERM)
         self.wait_until_gone(2.0)
         return left
+
+    @property
+    def port_then(self) -> int:
+        """The port that the system was started with last; 0 where that is not known."""
+        return self._known("admin_port")
 
     @property
     def _record(self) -> Path:

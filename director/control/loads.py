@@ -96,7 +96,7 @@ class Loads(Files, Running):
 
         data = self.trust("load").read(chosen.path)
         verdict = self.require_valid(chosen.path, data)
-        if self.config.system_base == "multiprocUDPBase" and len(data) > UDP_LIMIT:
+        if len(data) > UDP_LIMIT and self.processes.config.system_base == "multiprocUDPBase":
             raise DirectorError(
                 f"{chosen.path} has {len(data)} bytes; multiprocUDPBase sends at most {UDP_LIMIT} in one message.",
                 hint="Use multiprocTCPBase, which has no such limit (thespbase.cfg).",

@@ -58,18 +58,19 @@ class Reports(Files, Running):
             times, revoked = trust.times(), trust.revoked(hashes)
         except DirectorError as found:
             problem = str(found)
+        processes = self.processes
         groups = [group_status(name, one, revoked, times) for name, one in told["Groups"].items()]
         return Status(
             told["Directory"],
             told["State"],
-            self.config.admin_port,
-            self.config.system_base,
+            processes.config.admin_port,
+            processes.config.system_base,
             told["Pid"],
             told["Protocol"],
             told["PackageVersion"],
             told["Started"],
             told.get("TookOver"),
-            tuple(sorted(self.processes.members())),
+            tuple(sorted(processes.members())),
             told["Blocked"],
             (*groups, *failed),
             problem,

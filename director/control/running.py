@@ -44,10 +44,14 @@ class Running(Base):
 
     @property
     def processes(self) -> SystemProcesses:
-        """The processes of this directory's actor system."""
+        """The processes of this directory's actor system, where it runs: adminport.cfg may say otherwise by now."""
         from director.system import SystemProcesses
 
-        return SystemProcesses(self.config, self.state, self.environ, self.say)
+        found = SystemProcesses.present(self.config, self.state, self.environ, self.say)
+        behind = found.left_behind(self.config)
+        if behind:
+            self._warn_once(f"{behind} That counts from the next start.")
+        return found
 
     def running(self) -> bool:
         """Whether something answers at the admin port; never starts anything."""
@@ -89,8 +93,10 @@ class Running(Base):
         old = self.config.old_system_base
         if not old or old == self.config.system_base:
             return
-        config = replace(self.config, system_base=old)
-        processes = SystemProcesses(config, self.state, self.environ, self.say)
+        processes = SystemProcesses(self.config, self.state, self.environ, self.say)
+        port = processes.port_then or self.config.admin_port
+        config = replace(self.config, system_base=old, admin_port=port)
+        processes = replace(processes, config=config)
         if processes.running():
             line = Connection(processes, self.directory, self.state, self.say, self.warn)
             line.system.shutdown()

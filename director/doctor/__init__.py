@@ -164,7 +164,13 @@ def _settings(patient: Patient) -> Iterator[Finding]:
         yield Finding("error", problem.code, problem.message, problem.hint or "Mend the file.")
     for text in config.problems:
         yield Finding("warning", "unknown-setting", text, "Rename or remove it.")
-    processes = SystemProcesses(config, patient.store.state, dict(patient.environ), lambda _: None)
+    processes = SystemProcesses.present(
+        config, patient.store.state, dict(patient.environ), lambda _: None
+    )
+    behind = processes.left_behind(config)
+    if behind:
+        remedy = "That counts from the next start: `director shutdown`, then `director start`."
+        yield Finding("warning", "not-followed", behind, remedy)
     running, members = processes.running(), processes.members()
     if members and not running:
         yield Finding(
@@ -173,7 +179,7 @@ def _settings(patient: Patient) -> Iterator[Finding]:
             f"The Admin died and left {len(members)} processes of its actors.",
             "`director start` ends them and starts anew.",
         )
-    state, port = patient.store.state, config.admin_port
+    state, port = patient.store.state, processes.config.admin_port
     if running and not members and state.is_dir() and platform.system() == "Linux":
         yield Finding(
             "error",
@@ -182,7 +188,7 @@ def _settings(patient: Patient) -> Iterator[Finding]:
             "Stop that, or choose another port in adminport.cfg.",
         )
     yield from places.state(state, running=running, port=port)
-    yield from ports.port(port, patient.root / "proc")
+    yield from ports.port(config.admin_port, patient.root / "proc")
     yield from places.disks({"for state": state, "for logs": config.log_directory})
     place = config.log_directory
     if place.is_dir() and not os.access(place, os.W_OK):

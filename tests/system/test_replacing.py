@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 import director
+from director.demo import free_port
 from director.documents import schema
 from director.tls.keys import SigningKey
 from tests.conftest import Host, open_host
@@ -139,3 +140,45 @@ def test_a_start_after_a_change_of_the_base_ends_the_system_of_the_old_one(
         assert f"System Base: {new}" in config and f"OLD System Base: {old}" in config
         assert "already running" in run("start").stderr
         assert run("shutdown").stdout == "Shutdown completed\n" and not host.processes()
+
+
+@pytest.mark.parametrize("setting", ["adminport", "thespbase"])
+def test_a_change_of_port_or_base_counts_from_the_next_start_and_harms_nothing_that_runs(
+    tmp_path: Path, key: SigningKey, setting: str
+) -> None:
+    with open_host(tmp_path, key) as host:
+        host.put("app", "1.0", tli(), sources("one"))
+        command = [sys.executable, "-m", "director"]
+
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*command, *words],
+                env={**os.environ, **host.environment()},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                stdin=subprocess.DEVNULL,
+            )
+
+        assert run("load", "app").returncode == 0
+        before = sorted(host.processes())
+        port = (host.directory / "adminport.cfg").read_text().strip()
+        new = {"adminport": str(free_port()), "thespbase": "multiprocUDPBase"}[setting]
+        (host.directory / f"{setting}.cfg").write_text(new)
+        for words in (["start"], ["refresh"], ["load", "app"], ["list"], ["status"]):
+            done = run(*words)
+            assert done.returncode == 0, done
+            assert f"while {setting}.cfg says {new}. That counts from the next start" in done.stderr
+            assert sorted(host.processes()) == before
+        told = json.loads(run("status", "--json").stdout)
+        assert str(told["admin_port"]) == port and told["system_base"] == "multiprocTCPBase"
+        found = json.loads(run("doctor", "--json").stdout)["findings"]
+        assert [one["code"] for one in found if one["code"] in ("not-followed", "dead-admin")] == [
+            "not-followed"
+        ]
+        assert run("shutdown").stdout == "Shutdown completed\n" and not host.processes()
+        done = run("start")
+        assert done.returncode == 0 and "next start" not in done.stderr
+        told = json.loads(run("status", "--json").stdout)
+        assert new in (str(told["admin_port"]), told["system_base"])
+        assert run("shutdown").returncode == 0 and not host.processes()
