@@ -33,11 +33,12 @@ from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Messag
 from director.actors.stub import refusal_archive, stub_archive
 from director.actors.words import is_alive
 from director.errors import DirectorError
+from director.loading import Definitions
 from director.settings.config import read_convention
-from director.store import Store
+from director.store import Available, Store
 from director.system import MEANT_END
 from director.tls.archive import Member, write_archive
-from director.tls.naming import top_level_names
+from director.tls.naming import split_file_name, top_level_names
 from director.tls.verify import Members, Verdict, refusal
 from director.trust import HostTrust
 
@@ -165,28 +166,14 @@ class SourceAuthority(ActorTypeDispatcher):
         return verdict, stub
 
     def _may_run(self, message: Message, sender: Any) -> None:
-        """``Sources`` that are loaded, or a ``File``: the first that may run now, and why those before it may not."""
+        """Say what may run now, or with ``Define`` what TLI counts for a file: see `_allowed` and `_definition`."""
         assert self.store is not None  # noqa: S101 - told by Startup, which the Director sends first
         question = (f"{self.director_pid} {sender}", message["Number"])
         if question in self.words:  # asked again while it was decided
             self.send(sender, self.words[question])
             return
         trust = HostTrust(self.store, message["Asked"], warn=log.warning)
-        told: Message = {"May": "", "Refused": {}}
-        for wanted in message.get("Sources") or [message["File"]]:
-            try:
-                if "File" in message:
-                    verdict = trust.inspect(Path(wanted))
-                else:
-                    verdict = trust.again(wanted, message.get("Note", ""))
-                code, text = ("" if verdict.valid else verdict.code), verdict.message
-            except DirectorError as problem:
-                code, text = problem.code, str(problem)
-            if not code:
-                told["May"] = wanted
-                break
-            log.warning("%s may not run now (%s): %s", wanted, code, text)
-            told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)
+        told = _definition(trust, message) if "Define" in message else _allowed(trust, message)
         word = {"AuthorityResponse": "Word", "Number": message["Number"], **told}
         self.words[question] = word
         if len(self.words) > WORDS_KEPT:
@@ -299,6 +286,51 @@ class SourceAuthority(ActorTypeDispatcher):
             remember(self.store.state, KnownSource(source_hash, refused=reason))
         except OSError as problem:
             log.warning("why %s was refused could not be kept: %s", source_hash, problem)
+
+
+def _allowed(trust: HostTrust, message: Message) -> Message:
+    """Of ``Sources`` that are loaded, or a ``File``: the first that may run now, and why those before it may not."""
+    told: Message = {"May": "", "Refused": {}}
+    for wanted in message.get("Sources") or [message["File"]]:
+        try:
+            by_file, note = "File" in message, message.get("Note", "")
+            verdict = trust.inspect(Path(wanted)) if by_file else trust.again(wanted, note)
+            code, text = ("" if verdict.valid else verdict.code), verdict.message
+        except DirectorError as problem:
+            code, text = problem.code, str(problem)
+        if not code:
+            told["May"] = wanted
+            break
+        log.warning("%s may not run now (%s): %s", wanted, code, text)
+        told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)
+    return told
+
+
+def _definition(trust: HostTrust, message: Message) -> Message:
+    """The TLI that counts for ``File`` of the group ``Define``, as `DirectorControl.load` would find it.
+
+    Nothing is decided or audited by this: of a file that is not valid it is empty, and its load will be refused.
+    """
+    told: Message = {"May": "", "Refused": {}, "Code": "", "Message": ""}
+    path, group = Path(message["File"]), message["Define"]
+
+    def check(other: Path) -> Verdict:
+        return trust.look(trust.read(other), other.name)
+
+    try:
+        verdict = check(path)
+        if verdict.sha256 != message["SHA256"]:
+            text = f"{path} was replaced while it was being loaded; load it again"
+            return told | {"Code": "changed", "Message": text}
+        if not verdict.valid:
+            return told | {"Definition": {"Actors": {}}}
+        chosen = Available(path, group, split_file_name(path.name)[1])
+        tli, warnings = Definitions(trust.store, os.environ, check).of(chosen, verdict)
+    except DirectorError as problem:
+        return told | {"Code": problem.code, "Message": str(problem)}
+    for line in warnings:
+        log.warning("%s", line)
+    return told | {"Definition": tli.definition()}
 
 
 def _md5(data: bytes) -> str:

@@ -195,7 +195,7 @@ class Director(Convening):
         number = message["Number"]
         self.asked.pop(number, None)
         if isinstance(number, str):
-            self._pinned(number, *refused.get(PIN, ("", "")))
+            self._answered(number, message)
         else:
             word = m.Word(message["May"], refused)
             self._perform(self.groups.trust_told(number, word, time.monotonic()))
@@ -346,8 +346,10 @@ class Director(Convening):
             self.send(self._authority(), {"AuthorityOp": "MayRun", **self.asked[number]})
             later = timedelta(seconds=WORD_AGAIN)
             self.wakeupAfter(later, payload=("asked", number, tries + 1))
-        else:
-            self.asked.pop(number, None)
+        elif self.asked.pop(number, None) and isinstance(number, str):
+            code, text = "no-authority", "the Source Authority said nothing; look into its log"
+            told = {"Refused": {PIN: (code, text)}, "Code": code, "Message": text}
+            self._answered(number, told)
 
     def _load_waiting(self) -> None:
         waiting, self.waiting = self.waiting, []

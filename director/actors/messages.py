@@ -88,7 +88,8 @@ OPERATIONS = (
     ),
     Operation(
         "LoadSource",
-        "Loads a .tls file. A group that was not declared is created, with no actors.",
+        "Loads a .tls file. A group that was not declared is created, with the actors of the TLI that counts for the "
+        "file: the signed one, or the operator's GROUP.tli.",
         (
             Field("Source", _TEXT, "path of the file, for the Director to read", required=True),
             Field("Group", _MAYBE, "default: the group of the file's name"),
@@ -99,7 +100,8 @@ OPERATIONS = (
             Field("Undo", (bool,), "the history calls it an undo"),
         ),
         "SourceLoading",
-        "`SourceHash`; it comes as soon as the file was read. With `Wait` then `LoadResult` with `SourceHash`, "
+        "`SourceHash`; it comes as soon as the file was read, and its TLI where the group was not "
+        "declared. With `Wait` then `LoadResult` with `SourceHash`, "
         "`Code`, "
         "`Message`: `Success` is True when the version is active.",
     ),

@@ -23,6 +23,7 @@ from director.actors import versions as m
 from director.actors.bytecode import Compilers
 from director.actors.doors import NOTEBOOK_CLASS
 from director.actors.messages import (
+    PIN,
     PROTOCOL,
     Message,
     malformed,
@@ -110,12 +111,15 @@ class Requests(ActorTypeDispatcher):
         if wrong:
             self.send(sender, reply("Malformed", message, False, Code="malformed", Message=wrong))
             return
+        self._do(operation.name, message, sender)
+
+    def _do(self, name: str, message: Message, sender: Any) -> None:
         try:
-            getattr(self, f"_do_{operation.name}")(message, sender)
+            getattr(self, f"_do_{name}")(message, sender)
         except (DirectorError, OSError, ValueError) as problem:
-            log.warning("%s failed: %s", operation.name, problem)
+            log.warning("%s failed: %s", name, problem)
             code, text = _why(problem)
-            text = f"{operation.name}: {text}"
+            text = f"{name}: {text}"
             self.send(sender, reply("Failed", message, False, Code=code, Message=text))
 
     def _do_Startup(self, message: Message, sender: Any) -> None:
@@ -174,8 +178,16 @@ class Requests(ActorTypeDispatcher):
         group = message.get("Group") or named_group
         if "Definition" in message:
             tli = _tli(message["Definition"])
+        elif group in self.definitions:
+            tli = self.definitions[group]
+        elif (known := self.groups.versions.get(source_hash)) and known.state in m.LOADING:
+            tli = known.tli
         else:
-            tli = self.definitions.get(group) or tli_from_definition({"Actors": {}})
+            digest = hashlib.sha256(data).hexdigest()
+            number = self._remember({**message, "SHA256": digest}, sender)
+            question = {"File": str(path), "SHA256": digest, "Define": group}
+            self._ask_may_run(Number=number, Asked="authority", **question)
+            return
         self.bytes[source_hash] = (data, str(path))
         request = self._remember({**message, "SourceHash": source_hash}, sender)
         self.send(sender, reply("SourceLoading", message, True, SourceHash=source_hash))
@@ -183,6 +195,19 @@ class Requests(ActorTypeDispatcher):
         settled = "Settle" in message
         wanted.settle = float(message.get("Settle", wanted.settle))
         self._perform(self.groups.load(request, wanted, time.monotonic(), settled=settled))
+
+    def _defined(self, request: str, word: Message) -> None:
+        """The authority has told the TLI that counts for a file whose group nobody declared.
+
+        Args:
+            word: ``Definition``, or ``Code`` and ``Message`` of why there is none.
+        """
+        sender, message = self.requests.pop(request)
+        if word.get("Code"):
+            fields = {"Code": word["Code"], "Message": word["Message"]}
+            self.send(sender, reply("SourceLoading", message, False, **fields))
+            return
+        self._do("LoadSource", {**message, "Definition": word["Definition"]}, sender)
 
     def _do_UnloadSource(self, message: Message, sender: Any) -> None:
         request = self._remember(message, sender)
@@ -260,11 +285,17 @@ class Requests(ActorTypeDispatcher):
             return
         self._ask_may_run(Number=self._remember(message, sender), Asked="pin", **question)
 
+    def _answered(self, request: str, word: Message) -> None:
+        """The authority's word about what a request that waits for it names; ``Refused`` as for MayRun."""
+        _, message = self.requests.get(request, (None, {}))
+        if message.get("DirectorOp") == "LoadSource":
+            self._defined(request, word)
+        elif message.get("DirectorOp") == "Pin":
+            self._pinned(request, *word["Refused"].get(PIN, ("", "")))
+
     def _pinned(self, request: str, code: str, text: str) -> None:
         """The authority has spoken about what is to be pinned; code "" where it may run."""
-        sender, message = self.requests.pop(request, (None, {}))
-        if sender is None or message.get("DirectorOp") != "Pin":
-            return
+        sender, message = self.requests.pop(request)
         if not code:
             code, text = self._try_pin(message["Group"], message["Version"])
         fields = {"Code": code, "Message": text} if code else {}

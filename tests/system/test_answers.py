@@ -110,6 +110,38 @@ def test_a_first_load_in_progress_is_starting_and_not_unwell(host: Host) -> None
     eventually(lambda: director(host, "status", "app").stdout.count("app: ok") == 1, 20)
 
 
+def test_a_load_by_message_starts_what_the_tli_says_that_counts_for_the_file(host: Host) -> None:
+    def load(version: str, **more: str) -> dict[str, object]:
+        request = {"DirectorOp": "LoadSource", "Source": str(host.directory / f"app-{version}.tls")}
+        return host.control.ask({**request, "Wait": True, **more}, "LoadResult", 30)
+
+    put(host, "app", "1", "App")
+    host.control.load("app")
+    put(host, "app", "2", "App")
+    assert load("2")["Success"]
+    found = host.control.role("App")
+    assert found is not None and found.ask({})["version"] == "2", "by the signed TLI"
+    put(host, "app", "3", "App")
+    own = host.directory / "app.tli"
+    own.write_text("{'Actors': {'app.work.Worker': {'OnLoad': {'Role': 'Mine'}}}}")
+    assert load("3")["Success"]
+    found = host.control.role("Mine")
+    assert found is not None and found.ask({})["version"] == "3", "by the operator's own"
+    put(host, "app", "4", "App")
+    own.write_text("{'Actors': nonsense}")
+    told = load("4")
+    assert not told["Success"] and "app.tli" in str(told["Message"]), told
+    assert load("4", SHA256="0" * 64)["Code"] == "changed"
+    assert found.ask({})["version"] == "3", "what ran goes on"
+    actors = {"app.work.Worker": {"OnLoad": {"Role": "Declared"}}}
+    told = host.control.ask(
+        {"DirectorOp": "DefineGroup", "Group": "app", "Actors": actors}, "DeclaredGroup"
+    )
+    assert told["Success"] and load("4")["Success"], "what was declared counts before all files"
+    declared = host.control.role("Declared")
+    assert declared is not None and declared.ask({})["version"] == "4"
+
+
 DEFINITION = {"Definition": {"Actors": {"app.work.Worker": {"OnLoad": {"Role": "App"}}}}}
 
 
