@@ -2,10 +2,10 @@
 
     python benchmarks/load.py [--rounds N] [--docs DIR] [--only 20,300,2000,20MB] [--sections first,unrelated,memory]
 
-Each measurement is a process of its own with a fresh actor system; the two ways take turns. Thespian's own side gets a
-Source Authority that accepts everything without looking, so that its figures hold no verification at all; ours verify
-and unpack, in a system as `director start` makes it. Medians are printed, and with ``--docs`` written there as a table
-and a plot (needs matplotlib); a section that was not measured stays as it is there.
+Each measurement is a process of its own with a fresh actor system; the two ways take turns, with further actors create
+by create. Thespian's own side gets a Source Authority that accepts everything without looking, so that its figures hold
+no verification at all; ours verify and unpack, in a system as `director start` makes it. Medians are printed, and with
+``--docs`` written there as a table and a plot (needs matplotlib); a section that was not measured stays as it is there.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 LIMIT = timedelta(seconds=120)
+#: Further actors of each way and step in a round.
+TURNS = 15
 #: name → modules, of which imported, bytes of data.
 KINDS = {
     "20": (20, 20, 0),
@@ -142,19 +144,12 @@ class First(ActorTypeDispatcher):
 
     def receiveMsg_int(self, message, sender):
         import time
-        self.times, self.left, self.asker = [], message, sender
-        self.began = time.perf_counter()
+        self.asker, self.began = sender, time.perf_counter()
         self.send(self.createActor(Second), 0)
 
     def receiveMsg_tuple(self, message, sender):
         import time
-        self.times.append(time.perf_counter() - self.began)
-        self.left -= 1
-        if self.left:
-            self.began = time.perf_counter()
-            self.send(self.createActor(Second), 0)
-        else:
-            self.send(self.asker, self.times)
+        self.send(self.asker, time.perf_counter() - self.began)
 
 
 class Second(ActorTypeDispatcher):
@@ -352,6 +347,8 @@ def measure(way_name: str, what: str, kind: str) -> dict[str, Any]:
     way: Any = Ours(home) if way_name == "ours" else Thespians(home)
     if what == "first":
         return _first(way, way_name, kind)
+    if what == "further":
+        return _further(way, kind)
     if what == "unrelated":
         return _unrelated(way, int(kind))
     return _memory(way)
@@ -362,23 +359,32 @@ def _first(way: Any, way_name: str, kind: str) -> dict[str, Any]:
     digest = source_hash(path)
     told = {}
     with running(way) as system:
-        told["cold"], actor = first_reply(system, path, digest)
-        assert system.ask(actor, "again", LIMIT) == "again"
-        inner = system.ask(actor, 9, LIMIT)
-        told["inner"] = statistics.median(inner)
-        outer = []
-        for _ in range(9):
-            began = time.perf_counter()
-            made = system.createActor("app.first.First", sourceHash=digest)
-            assert system.ask(made, "hello", LIMIT) == "hello"
-            outer.append(time.perf_counter() - began)
-        told["outer"] = statistics.median(outer)
+        told["cold"], _ = first_reply(system, path, digest)
     if way_name == "ours":
         with running(Ours(way.directory.parent)) as system:
             told["warm"], _ = first_reply(system, path, digest)
     else:
         told["warm"] = told["cold"]  # its importer has no byte code
     return told
+
+
+def _further(way: Any, kind: str) -> dict[str, Any]:
+    """Make a further actor for each line of stdin, which says which way, and print the seconds."""
+    path = way.source(files(kind), "1")
+    digest = source_hash(path)
+    with running(way) as system:
+        _, actor = first_reply(system, path, digest)
+        assert system.ask(actor, "again", LIMIT) == "again"
+        print("ready", flush=True)
+        for line in sys.stdin:
+            if line.strip() == "inner":
+                print(system.ask(actor, 1, LIMIT), flush=True)
+                continue
+            began = time.perf_counter()
+            made = system.createActor("app.first.First", sourceHash=digest)
+            assert system.ask(made, "hello", LIMIT) == "hello"
+            print(time.perf_counter() - began, flush=True)
+    return {}
 
 
 def _unrelated(way: Any, loaded: int) -> dict[str, Any]:
@@ -447,19 +453,63 @@ def plain_import(kind: str) -> dict[str, float]:
 # ---- all of them ---------------------------------------------------------------------------------------------------
 
 
-def run(way: str, what: str, kind: str) -> dict[str, Any]:
-    done = subprocess.run(
+def started(way: str, what: str, kind: str) -> subprocess.Popen[str]:
+    """A process that measures."""
+    return subprocess.Popen(
         [sys.executable, __file__, "--measure", way, what, kind],
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=900,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
-        check=False,
     )
-    if done.returncode:
-        raise SystemExit(f"{way} {what} {kind} failed:\n{done.stderr}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+
+
+def run(way: str, what: str, kind: str) -> dict[str, Any]:
+    process = started(way, what, kind)
+    return ended(process, f"{way} {what} {kind}")
+
+
+def ended(process: subprocess.Popen[str], name: str) -> dict[str, Any]:
+    output, errors = process.communicate(timeout=900)
+    if process.returncode:
+        raise SystemExit(f"{name} failed:\n{errors}")
+    told: dict[str, Any] = json.loads(output.splitlines()[-1])
     return told
+
+
+def take_turns(kind: str) -> dict[str, dict[str, float]]:
+    """Seconds for further actors, by way and step: both systems stand, and each create of one follows one of the other.
+
+    They differ by less than the machine does between one second and the next.
+    """
+    found: dict[str, dict[str, list[float]]] = {
+        way: {"inner": [], "outer": []} for way in ("ours", "thespian")
+    }
+    processes = {way: started(way, "further", kind) for way in found}
+    try:
+        lines = {way: _line(process) for way, process in processes.items()}
+        assert set(lines.values()) == {"ready"}, lines
+        for step in ("inner", "outer"):
+            for turn in range(TURNS):
+                for way in sorted(found, reverse=bool(turn % 2)):
+                    found[way][step].append(float(_line(processes[way], step)))
+    finally:
+        for way, process in processes.items():
+            ended(process, f"{way} further {kind}")  # the end of its stdin ends it
+    return {
+        way: {step: statistics.median(times) for step, times in steps.items()}
+        for way, steps in found.items()
+    }
+
+
+def _line(process: subprocess.Popen[str], asked: str = "") -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if asked:
+        process.stdin.write(f"{asked}\n")
+        process.stdin.flush()
+    return process.stdout.readline().strip()
 
 
 @contextlib.contextmanager
@@ -537,8 +587,9 @@ def loads(kinds: list[str], rounds: int, figures: dict[str, dict[str, Any]]) -> 
     for kind in kinds:
         rows: dict[str, list[dict[str, Any]]] = {"ours": [], "thespian": [], "plain": []}
         for _ in range(rounds):
+            further = take_turns(kind)
             for way in ("ours", "thespian"):
-                rows[way].append(run(way, "first", kind))
+                rows[way].append(run(way, "first", kind) | further[way])
             rows["plain"].append(plain_import(kind))
         ours, theirs, plain = (medians(rows[way]) for way in ("ours", "thespian", "plain"))
         figures[kind] = {"ours": ours, "theirs": theirs, "plain": plain}
@@ -547,10 +598,10 @@ def loads(kinds: list[str], rounds: int, figures: dict[str, dict[str, Any]]) -> 
         title += f", {data // 1_000_000} MB" if data else ""
         for step, name in STEPS.items():
             reference = plain.get(f"plain {step}")
-            beside = f"{reference:.3f}" if reference else ""
+            beside = f"{reference:#.3g}" if reference else ""
             ratio = theirs[step] / ours[step]
             lines.append(
-                f"| {title} | {name} | {ours[step]:.3f} | {theirs[step]:.3f} | {ratio:.1f} | {beside} |"
+                f"| {title} | {name} | {ours[step]:#.3g} | {theirs[step]:#.3g} | {ratio:#.3g} | {beside} |"
             )
             print(lines[-1], flush=True)
     return lines
