@@ -7,7 +7,6 @@ decision (`director.tls.verify`), the rules (`director.tls.rules`, `director.mar
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -15,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from director.audit import Audit, who
+from director.decisions import Decisions
 from director.errors import DirectorError, KeyProblem, NotFound, NotValidated
 from director.files import read_regular
 from director.marks import (
@@ -33,7 +31,6 @@ from director.settings.config import Trust, read_trust
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
 from director.tls.limits import RSA_FLOOR, Limits
-from director.tls.naming import split_file_name
 from director.tls.rules import (
     InTime,
     KeyGroups,
@@ -82,6 +79,8 @@ class HostTrust:
         self.warn = warn
         self.say = say
         self.marks = Marks(store.state)
+        #: What is decided is written down by this.
+        self.decisions = Decisions(store.state, asked, warn)
 
     def keyring(self, trust: Trust) -> Keyring:
         """Every key file, read now (guide 2.2); a bad one never hides a good one."""
@@ -112,7 +111,9 @@ class HostTrust:
         try:
             trust, book = read_trust(*self._place), self._book()
         except DirectorError as problem:
-            self._append(name, hashlib.sha256(data).hexdigest(), "refused", problem.code, "")
+            self.decisions.append(
+                name, hashlib.sha256(data).hexdigest(), "refused", problem.code, ""
+            )
             raise
         return self._decide(data, name, _nothing, trust, book, ())
 
@@ -143,12 +144,12 @@ class HostTrust:
             if verdict.valid:
                 verdict = self._accept(verdict, data, name, trust, allowed)
         except DirectorError as problem:
-            self._append(name, digest, "refused", problem.code, "")
+            self.decisions.append(name, digest, "refused", problem.code, "")
             raise
         except OSError as problem:
-            self._append(name, digest, "failed", "unpack", problem.strerror or "")
+            self.decisions.append(name, digest, "failed", "unpack", problem.strerror or "")
             raise
-        self.audit(verdict, name, note=note)
+        self.decisions.verdict(verdict, name, note=note)
         return verdict
 
     def inspect(self, path: Path, data: bytes | None = None) -> Verdict:
@@ -159,7 +160,7 @@ class HostTrust:
         """
         data = self.read(path) if data is None else data
         verdict = self.look(data, path.name)
-        self.audit(verdict, path.name)
+        self.decisions.verdict(verdict, path.name)
         return verdict
 
     def read(self, path: Path) -> bytes:
@@ -173,7 +174,7 @@ class HostTrust:
             return read_regular(path, limit)
         except OSError as problem:
             if problem.errno == errno.EFBIG:
-                self._append(path.name, None, "refused", "too-large", "")
+                self.decisions.append(path.name, None, "refused", "too-large", "")
                 raise NotValidated(
                     f"{path} is larger than this host accepts.",
                     hint=f"It takes files of up to {limit >> 20} MiB; ship less data in it.",
@@ -209,12 +210,12 @@ class HostTrust:
                     code="marks",
                 )
         except DirectorError as problem:
-            self._append("", None, "refused", problem.code, f"{note}: {source_hash}")
+            self.decisions.append("", None, "refused", problem.code, f"{note}: {source_hash}")
             raise
         sha256, told = known
         verdict = self._again(sha256, told, trust, book)
         below = note_of(verdict, book)
-        self.audit(verdict, told.file, note=", ".join(filter(None, (note, below))))
+        self.decisions.verdict(verdict, told.file, note=", ".join(filter(None, (note, below))))
         return verdict
 
     def _again(self, sha256: str, told: Accepted, trust: Trust, book: MarkBook) -> Verdict:
@@ -242,25 +243,7 @@ class HostTrust:
         """Note that bytes which were accepted before, and are older than the mark, are asked for again."""
         note = note_of(verdict, self._book())
         if note:
-            self.audit(verdict, name, note=note)
-
-    def audit(self, verdict: Verdict, name: str, *, note: str = "") -> None:
-        """Write a decision into the audit log; should that fail, the operator is told, and the decision stands."""
-        told: dict[str, Any] = {}
-        if verdict.key is not None:
-            told["key"] = verdict.key.fingerprint
-        # What a manifest says counts once its signature is right, whatever else is wrong.
-        signed = verdict.manifest or (
-            verdict.source if verdict.source and verdict.source.manifested else None
-        )
-        if signed is not None:
-            told |= {"group": signed.group, "version": signed.version}
-        word = "valid" if verdict.valid else "refused"
-        self._append(name, verdict.sha256, word, verdict.code, note, **told)
-
-    def audit_refusal(self, name: str, problem: DirectorError) -> None:
-        """Note that it did not come so far that a file was looked at."""
-        self._append(name, None, "refused", problem.code, "")
+            self.decisions.verdict(verdict, name, note=note)
 
     def revoked(self, source_hashes: Iterable[str]) -> dict[str, str]:
         """Those of these loaded sources (Thespian's hashes) whose file or key is revoked by now, with the reason."""
@@ -314,12 +297,6 @@ class HostTrust:
         """The entries of a loaded source (Thespian's hash) by SHA-256; asked before it is unloaded and forgotten."""
         known = self._book().accepted.items()
         return {sha256: told for sha256, told in known if told.source_hash == source_hash}
-
-    def audit_loaded(self, known: Mapping[str, Accepted], word: str, code: str, note: str) -> None:
-        """Note what became of a loaded source, which is known as this: it was unloaded, or ended."""
-        for sha256, told in known.items():
-            fields = {"group": told.group, "version": told.version, "key": told.key}
-            self._append(told.file, sha256, word, code, note, **fields)
 
     @property
     def _place(self) -> tuple[Path, Mapping[str, str]]:
@@ -389,23 +366,6 @@ class HostTrust:
             for sha256, told in book.accepted.items()
             if told.file in here or told.source_hash in loaded
         }
-
-    def _append(
-        self, name: str, digest: str | None, word: str, code: str, note: str, **told: Any
-    ) -> None:
-        line: dict[str, Any] = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
-        line |= {"group": None, "version": None, "key": None}
-        if "group" not in told:  # nobody signed them: they are only what the file's name claims
-            with contextlib.suppress(DirectorError):
-                group, version = split_file_name(name)
-                line |= {"group": group, "version": version, "claimed": True}
-        line |= told
-        line |= {"verdict": word, "code": code} | ({"note": note} if note else {})
-        try:
-            Audit(self.store.state).append(line)
-        except (OSError, DirectorError) as problem:
-            text = problem.strerror if isinstance(problem, OSError) else problem
-            self.warn(f"the audit log in {self.store.state} was not written: {text}")
 
 
 def rules_of(trust: Trust, book: MarkBook, allowed: Set[str]) -> tuple[Rule, ...]:

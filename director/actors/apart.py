@@ -91,7 +91,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, str]:
     if asked["ask"] == "revoked":
         return trust.revoked(asked["sources"])
     for source_hash, reason in asked["ended"].items():
-        trust.audit_loaded(trust.known_as(source_hash), "ended", "revoked", reason)
+        trust.decisions.loaded(trust.known_as(source_hash), "ended", "revoked", reason)
     return {}
 
 

@@ -264,7 +264,7 @@ class SourceAuthority(ActorTypeDispatcher):
             else:
                 text = f"{name} came with the hash of other bytes. Load it again."
                 verdict = refusal(data, "hash", text, 7)
-                trust.audit(verdict, Path(name).name)
+                trust.decisions.verdict(verdict, Path(name).name)
         except DirectorError as problem:
             verdict = refusal(data, problem.code, str(problem), problem.exit_status)
         except OSError as problem:

@@ -96,7 +96,7 @@ class Files(Base):
             NotValidated, DamagedArchive: with the reason and what to do.
         """
         verdict = self.check(path, asked="tlsinfo")
-        self.trust("tlsinfo").audit(verdict, path.name)
+        self.trust("tlsinfo").decisions.verdict(verdict, path.name)
         self._warn_of_tli(path, valid(path, verdict))
         return verdict
 
@@ -121,7 +121,7 @@ class Files(Base):
         if verdict.valid:
             self.trust("load").audit_return(verdict, path.name)
         else:
-            self.trust("load").audit(verdict, path.name)
+            self.trust("load").decisions.verdict(verdict, path.name)
         return valid(path, verdict)
 
     def install(

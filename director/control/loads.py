@@ -63,7 +63,7 @@ class Loads(Files, Running):
         try:
             _ = self.config  # first of all: every file that does not read is told
         except SettingsError as problem:
-            self.trust("load").audit_refusal(Path(target).name, problem)
+            self.trust("load").decisions.refusal(Path(target).name, problem)
             raise
         self.leave_to_leader()
         self.trust("load").finish_installs()
@@ -124,7 +124,7 @@ class Loads(Files, Running):
             if problem.code == "tli-changed" and warnings:
                 problem.hint = f"Perhaps this is why: {' '.join(warnings)}"
             if problem.code == "changed":  # no authority was asked: nobody else writes it down
-                self.trust("load").audit_refusal(wanted.chosen.path.name, problem)
+                self.trust("load").decisions.refusal(wanted.chosen.path.name, problem)
             raise problem
         self.say(str(answer["Message"]))
         return Loaded(

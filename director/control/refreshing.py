@@ -111,7 +111,7 @@ class Refreshing(Switches):
             if self.check(other.path).valid:
                 self.warn(f"{newest.path}: {verdict.message} {other.path} is taken instead.")
                 return other
-        self.trust("refresh").audit(verdict, newest.path.name)
+        self.trust("refresh").decisions.verdict(verdict, newest.path.name)
         raise NotValidated(
             f"{newest.path}: {verdict.message}",
             hint="No other version here is valid; what runs goes on, and would not start again.",
@@ -159,7 +159,7 @@ class Refreshing(Switches):
             try:
                 known = trust.known_as(digest)
                 self.unload(digest)
-                trust.audit_loaded(known, "unloaded", "revoked", reason)
+                trust.decisions.loaded(known, "unloaded", "revoked", reason)
                 self.warn(f'"{group}" {digest} was unloaded, since it is revoked: {reason}.')
             except DirectorError as problem:
                 results.append(Refreshed(group, None, problem))
