@@ -7,7 +7,6 @@ calls. Requests are handled in `director.actors.requests`; what it replies about
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import time
@@ -27,12 +26,9 @@ from thespian.system.messages.status import Thespian_ActorStatus, Thespian_Statu
 
 from director.actors import answers, leftovers, notebook, pids, silence
 from director.actors import versions as m
-from director.actors.convening import Convening
-from director.actors.doors import AUTHORITY_CLASS
+from director.actors.asking import Asking
 from director.actors.known import forget
 from director.actors.messages import (
-    AUTHORITY_NAME,
-    PIN,
     PROBED,
     REFUSED,
     Message,
@@ -47,13 +43,9 @@ log = logging.getLogger("director")
 
 #: Seconds between two looks at actors that were taken over from a Director that died.
 PULSE = 0.5
-#: Seconds that the Source Authority may take to give a sign of life, until it is asked for one again.
-SIGN = 1.0
-#: Seconds until it is asked once more whether something may run, and how often in all.
-WORD_AGAIN, WORD_TRIES = 3.0, 9
 
 
-class Director(Convening):
+class Director(Asking):
     """Keeps groups of loaded sources running; found under the global name ``Director``."""
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
@@ -176,30 +168,6 @@ class Director(Convening):
             except OSError as problem:
                 log.warning("the word of a meant end was not written: %s", problem)
 
-    def _verdict(self, message: Message) -> None:
-        source_hash = message["SourceHash"]
-        if message["Valid"]:
-            self.unpacked[source_hash] = message["Unpacked"]
-            self.refusals.pop(source_hash, None)
-        else:
-            self.refusals[source_hash] = (message["Code"], message["Message"])
-            self._perform(
-                self.groups.source_refused(
-                    source_hash, message["Code"], message["Message"], time.monotonic()
-                )
-            )
-
-    def _word(self, message: Message) -> None:
-        """The Source Authority's answer to MayRun."""
-        refused = {one: (str(code), str(text)) for one, (code, text) in message["Refused"].items()}
-        number = message["Number"]
-        self.asked.pop(number, None)
-        if isinstance(number, str):
-            self._answered(number, message)
-        else:
-            word = m.Word(message["May"], refused)
-            self._perform(self.groups.trust_told(number, word, time.monotonic()))
-
     def receiveMsg_LoadedSource(self, message: LoadedSource, sender: Any) -> None:
         """A source was validated; one that was refused is told with its reason as information."""
         if not str(message.sourceInfo).startswith((REFUSED, PROBED)):
@@ -318,49 +286,6 @@ class Director(Convening):
                 case m.Record():
                     self._record(action)
         self._keep_note()
-
-    def _ask_authority(self, source_hash: str) -> None:
-        """Load when the authority has given a sign of life; one that died is created again by this."""
-        if source_hash not in self.waiting:
-            self.waiting.append(source_hash)
-        # For a moment after its death Thespian still gives the address of the dead one, where nothing is answered.
-        self.wakeupAfter(timedelta(seconds=SIGN), payload=("authority", source_hash, 0))
-        self._authority()
-
-    def _authority(self) -> Any:
-        """The Source Authority, which was told its directories."""
-        authority = self.createActor(AUTHORITY_CLASS, globalName=AUTHORITY_NAME)
-        store = self._store()
-        places = {"Directory": str(store.directory), "State": str(store.state)}
-        told = {"Director": self.myAddress, "Pid": os.getpid()}
-        self.send(authority, {"AuthorityOp": "Startup", **told, **places})
-        return authority
-
-    def _ask_may_run(self, **question: Any) -> None:
-        self.asked[question["Number"]] = question
-        self._ask_again(question["Number"], 0)
-
-    def _ask_again(self, number: int | str, tries: int) -> None:
-        """Ask what is open still: the address of an authority that died is given for a moment (see above)."""
-        if number in self.asked and tries < WORD_TRIES:
-            self.send(self._authority(), {"AuthorityOp": "MayRun", **self.asked[number]})
-            later = timedelta(seconds=WORD_AGAIN)
-            self.wakeupAfter(later, payload=("asked", number, tries + 1))
-        elif self.asked.pop(number, None) and isinstance(number, str):
-            code, text = "no-authority", "the Source Authority said nothing; look into its log"
-            told = {"Refused": {PIN: (code, text)}, "Code": code, "Message": text}
-            self._answered(number, told)
-
-    def _load_waiting(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for source_hash in waiting:
-            if self._wanted_again(source_hash):
-                self._perform(self.groups.source_loaded(source_hash, time.monotonic()))
-            elif source_hash in self.bytes:
-                data, name = self.bytes[source_hash]
-                source = io.BytesIO(data)
-                source.name = name
-                self.loadActorSource(source)
 
     def _tell_watchers(self, group: str, what: str) -> None:
         if what == "active":

@@ -1,7 +1,8 @@
 """The activation state machine of groups: events in, actions out.
 
 What lives here: what each event means. Which steps follow lives in `director.actors.activation` (the way up) and
-`director.actors.endings` (the way down, supervision); what is known in `director.actors.book`. Nothing here knows
+`director.actors.endings` (the way down, supervision); what is taken over from a dead Director in
+`director.actors.adoption`, what is known in `director.actors.book`. Nothing here knows
 Thespian, clocks, files or addresses: `director.actors.director` performs the actions.
 """
 
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from director.actors.activation import VALIDATION_LIMIT, Activation
+from director.actors.activation import VALIDATION_LIMIT
+from director.actors.adoption import Adoption
 from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.versions import (
     LOADING,
     TAKING_OVER,
     Action,
-    Changed,
     Finished,
     Kill,
     KillActor,
@@ -28,7 +29,7 @@ from director.actors.versions import (
 )
 
 
-class Groups(Activation):
+class Groups(Adoption):
     """All groups of one actor system. Every event method returns the actions to perform, in order."""
 
     def load(
@@ -76,68 +77,6 @@ class Groups(Activation):
         if twin is None:
             self._queue.append(wanted)
         self._start_next(wanted.group)
-
-    def adopt(
-        self, version: Version, state: State, living: list[bool | None], now: float
-    ) -> list[int]:
-        """Take over a version of a Director that died.
-
-        Args:
-            state: where it stood. One whose load was not decided never served: its actors are to be killed, and it
-                goes; one that was ending, or had failed, goes with the last of its actors.
-            living: for each actor of the TLI whether it was deactivated, None where it does not live.
-
-        Returns:
-            the incarnation of each actor, 0 where none lives.
-        """
-        self._now = now
-        self.versions[version.source_hash] = version
-        self._present.discard(version.source_hash)
-        if state in LOADING:
-            living = [None for _ in version.tli.actors]
-        self._enter(version, state if state in {State.ACTIVE, State.RETIRED} else State.ENDING)
-        version.order = version.epoch
-        version.actors = [RoleActor(spec) for spec in version.tli.actors]
-        for actor, deactivated in zip(version.actors, living, strict=True):
-            if deactivated is not None:
-                self._next += 1
-                actor.id, actor.ready, actor.deactivated = self._next, True, deactivated
-                actor.started = now
-        if state is State.ACTIVE:
-            self.active[version.group] = version.source_hash
-            for number, actor in enumerate(version.actors):
-                if not actor.id:
-                    self._timer("restart", version, number, version.tli.restart.delay)
-        if state in LOADING:
-            text = "the Director died while it was being loaded; load it again"
-            self._note_failure(version, "interrupted", text)
-            self._record(version, "failed", text)
-        else:
-            self._record(version, "adopted", "taken over from a Director that died")
-        return [actor.id for actor in version.actors]
-
-    def after_adoption(self) -> list[Action]:
-        """All versions are taken over: what the dead Director had begun is ended or taken back."""
-        known = list(self.versions.values())
-        for version in [v for v in known if v.state is State.ENDING]:
-            for actor in version.living:
-                self._end(actor)
-            self._drop_if_empty(version)
-        for version in known:
-            if version.state is State.RETIRED:  # the grace before its OnDeactivate has passed
-                for actor in version.living:
-                    self._deactivate(actor)
-            elif version.state is State.ACTIVE and any(a.deactivated for a in version.living):
-                self._record(version, "adopted", "a hand-over was cut off: its roles come back")
-                self._revive(version, only_stopped=True)
-                self._out.append(Changed(version.group, "actor"))
-        for group in sorted({version.group for version in known}):
-            active = self.active_version(group)
-            if active:
-                self._unload_surplus(active)
-            else:
-                self._succeed(group, "the Director died", Word())
-        return self._take()
 
     def source_loaded(self, source_hash: str, now: float) -> list[Action]:
         """Thespian tells that a source was validated and may be used."""

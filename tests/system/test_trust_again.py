@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from director.actors.director import WORD_AGAIN
+from director.actors.asking import WORD_AGAIN
 from director.control import source_hash
 from director.documents import schema
 from director.errors import NotFound, NotValidated
