@@ -18,13 +18,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from director.connection import Connection
+from director.connection import ASK_LIMIT, Connection
 from director.errors import DirectorError, NotFound
 
 #: Seconds between two questions for a role that is just passing on.
 PAUSE = 0.05
 #: Codes of RetrieveRole that mean: ask again in a moment.
 PASSING = {"moving", "restarting"}
+#: Codes of errors that mean: the Director is dying, or has died; it has a successor in a moment.
+PASSING_AWAY = {"director-died", "no-answer"}
+#: Seconds that a handle may take to be found.
+FIND_LIMIT = 15.0
+#: Seconds without the Director's answer after which an actor asks for its news again.
+WATCH_AGAIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,12 +62,13 @@ class Role:
 
         Raises:
             DirectorError: code ``no-answer``: its time has passed. The question may still be answered later; that
-                answer is never taken for another question's. Code ``unreachable``: the actor died, perhaps over the
-                question, which is not asked again of its successor, for it may have been done.
+                answer is never taken for another question's. Code ``director-died``: within that time no Director said
+                who has the role. Code ``unreachable``: the actor died, perhaps over the question, which is not asked
+                again of its successor, for it may have been done.
             NotFound: no actor has the role, with the code that RetrieveRole told: ``no-role``, ``actor-failed``.
         """
         deadline = time.monotonic() + timeout
-        address = self._now(deadline)
+        address = self._now(timeout)
         asked = time.monotonic()
         left = max(deadline - asked, 0.01)
         answer = self.connection.system.ask(address, message, timedelta(seconds=left))
@@ -88,51 +95,73 @@ class Role:
         Args:
             timeout: seconds for finding the actor.
         """
-        self.connection.system.tell(self._now(time.monotonic() + timeout), message)
+        self.connection.system.tell(self._now(timeout), message)
 
     @property
     def _name(self) -> str:
         return f"The role {self.role}" + (f" of {self.group}" if self.group else "")
 
-    def _now(self, deadline: float) -> Any:
-        while True:
-            found = retrieve(self.connection, self.role, self.group)
-            if found["Success"]:
-                return found["ActorAddress"]
-            if found.get("Code") not in PASSING or time.monotonic() + PAUSE > deadline:
-                told = str(found.get("Message", "no such role"))
-                raise NotFound(
-                    f"{told[:1].upper()}{told[1:]}.",
-                    hint="`director status` shows why.",
-                    code=str(found.get("Code", "no-role")),
-                )
-            time.sleep(PAUSE)
+    def _now(self, timeout: float) -> Any:
+        try:
+            found = _look_up(self.connection, self.role, self.group, timeout)
+        except DirectorError as problem:
+            if problem.code not in PASSING_AWAY:
+                raise
+            raise DirectorError(
+                f"{self._name} could not be looked up within {timeout:g} s: {problem.message}",
+                hint=problem.hint,
+                code=problem.code,
+            ) from None
+        if found["Success"]:
+            return found["ActorAddress"]
+        told = str(found.get("Message", "no such role"))
+        raise NotFound(
+            f"{told[:1].upper()}{told[1:]}.",
+            hint="`director status` shows why.",
+            code=str(found.get("Code", "no-role")),
+        )
 
 
-def retrieve(connection: Connection, role: str, group: str | None) -> dict[str, Any]:
-    """RetrieveRole's reply."""
+def retrieve(
+    connection: Connection, role: str, group: str | None, limit: float = ASK_LIMIT
+) -> dict[str, Any]:
+    """RetrieveRole's reply; ``limit`` in seconds."""
     request = {"DirectorOp": "RetrieveRole", "Role": role, "Group": group}
-    return connection.ask(request, "RoleAddress")
+    return connection.ask(request, "RoleAddress", limit)
+
+
+def _look_up(
+    connection: Connection, role: str, group: str | None, timeout: float
+) -> dict[str, Any]:
+    """RetrieveRole's reply; a role that is passing on is waited for, and the successor of a Director that died."""
+    deadline = time.monotonic() + timeout
+    while True:
+        left = max(deadline - time.monotonic(), PAUSE)
+        try:
+            found = retrieve(connection, role, group, min(left, ASK_LIMIT))
+        except DirectorError as problem:
+            if problem.code not in PASSING_AWAY or time.monotonic() + PAUSE > deadline:
+                raise
+        else:
+            if found.get("Code") not in PASSING or time.monotonic() + PAUSE > deadline:
+                return found
+        time.sleep(PAUSE)
 
 
 def find_role(connection: Connection, role: str, group: str | None) -> Role:
     """The handle of a role; one that is just passing on is waited for, a moment."""
-    deadline = time.monotonic() + 15.0
-    while True:
-        told = retrieve(connection, role, group)
-        if told["Success"]:
-            return Role(
-                told["Group"],
-                told["Role"],
-                told["ActorClass"],
-                told["SourceHash"],
-                told["ActorAddress"],
-                told["StartTime"],
-                connection,
-            )
-        if told.get("Code") not in PASSING or time.monotonic() > deadline:
-            return Role(group, role, None, None, None, None, connection)
-        time.sleep(PAUSE)
+    told = _look_up(connection, role, group, FIND_LIMIT)
+    if not told["Success"]:
+        return Role(group, role, None, None, None, None, connection)
+    return Role(
+        told["Group"],
+        told["Role"],
+        told["ActorClass"],
+        told["SourceHash"],
+        told["ActorAddress"],
+        told["StartTime"],
+        connection,
+    )
 
 
 class Roles:
@@ -156,8 +185,18 @@ class Roles:
         self.limit = limit
         self.addresses: dict[str, dict[str, Any]] = {}
         self.kept: defaultdict[tuple[str, str | None], list[Any]] = defaultdict(list)
-        director = actor.createActor("director.Director", globalName="Director")
-        actor.send(director, {"DirectorOp": "Watch"})
+        self._heard = False
+        self._watch()
+
+    def _watch(self) -> None:
+        director = self.actor.createActor("director.Director", globalName="Director")
+        self.actor.send(director, {"DirectorOp": "Watch"})
+        self._watched = time.monotonic()
+
+    def _watch_again(self) -> None:
+        # For a moment after its death Thespian still gives the address of a dead Director, which hears nothing.
+        if not self._heard and time.monotonic() - self._watched > WATCH_AGAIN:
+            self._watch()
 
     def send(self, role: str, message: Any, group: str | None = None) -> None:
         """Send to the role's present actor, or as soon as it has one."""
@@ -168,6 +207,7 @@ class Roles:
         kept = self.kept[role, group]
         kept.append(message)
         del kept[: -self.limit]
+        self._watch_again()
 
     def hears(self, message: Any) -> bool:
         """Take the Director's news; True when the message was one, and so is done with."""
@@ -177,7 +217,9 @@ class Roles:
         elif kind == "Update":
             self.addresses[message["Group"]] = _serving(message)
         else:
+            self._watch_again()
             return False
+        self._heard = True
         for (role, group), kept in self.kept.items():
             address = self._address(role, group)
             while kept and address is not None:

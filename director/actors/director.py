@@ -102,12 +102,15 @@ class Director(Asking):
             for source_hash, place in dead:
                 pids.kill_all(place or os.devnull, source_hash)
             self.unpacked |= {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
-            self.watchers = [(one, group) for one, group in told["Watchers"]]
+            new = self.watchers
+            self.watchers = [(one, group) for one, group in told["Watchers"]] + new
             self.adopted = set(self.actors.addresses)
             for address in self.actors.addresses.values():
                 self.send(address, Thespian_StatusReq())  # tells on which host it is
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
             self._perform(self.groups.after_adoption())
+            for group in sorted(self.groups.active):  # they asked when nothing was known yet
+                self._update(new, group, "actor")
         starters, self.starters = self.starters, []
         for sender, message in starters:
             self._do_Identify(message, sender)
@@ -293,8 +296,11 @@ class Director(Asking):
             for watcher in once:
                 told = {"DirectorResponse": "NotificationOfUpdate", "Success": True}
                 self.send(watcher, told)
+        self._update(self.watchers, group, what)
+
+    def _update(self, watchers: list[tuple[Any, str | None]], group: str, what: str) -> None:
         told = answers.update(self.groups, self.actors, group, what)
-        for watcher, wanted in self.watchers:
+        for watcher, wanted in watchers:
             if wanted in (None, group):
                 self.send(watcher, {"DirectorResponse": "Update", "Success": True, **told})
 

@@ -27,6 +27,16 @@ class Director(Actor):
         return Real()
 
 
+def disown(actor: Any) -> None:
+    """Make an actor one of no source, although an actor of a loaded source was the first to ask for it.
+
+    Thespian would give that source to all that this one creates, and nothing could be created when it is unloaded
+    (actorManager.createActor).
+    """
+    manager = actor._myRef
+    manager._sourceHash, manager._sources = None, {None: None}
+
+
 class SourceAuthority(Actor):
     """Becomes a `director.actors.authority.SourceAuthority`."""
 

@@ -21,7 +21,7 @@ from director.actors import answers
 from director.actors import groups as g
 from director.actors import versions as m
 from director.actors.bytecode import Compilers
-from director.actors.doors import NOTEBOOK_CLASS
+from director.actors.doors import NOTEBOOK_CLASS, disown
 from director.actors.messages import (
     PIN,
     PROTOCOL,
@@ -128,6 +128,7 @@ class Requests(ActorTypeDispatcher):
             return
         self.starters.append((sender, message))
         if self.store is None:
+            disown(self)
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
             self.notifyOnSourceAvailability()
             self._convene()

@@ -44,6 +44,10 @@ _KEPT = frozenset({"thespian", "director", "setproctitle"}) | sys.stdlib_module_
 #: attempts to end it.
 IMPORT_LIMIT, INSIST = 25.0, 1.0
 _ATTEMPTS = 3
+#: What actors of any source look for, to talk to the Director: the host's own. Where it has just died they make its
+#: successor, for the Admin gives a name to nobody any more once its class could not be found
+#: (adminCore.h_PendingActor).
+_DOOR = ("director", "Director")
 
 
 class ImportTooLong(BaseException):
@@ -73,7 +77,8 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not fullname.startswith(root):
             return None
         top = fullname[len(root) :].partition(".")[0]
-        if top and top not in self.tops and (_in_admin() or not _installed(top)):
+        strange = top and top not in self.tops and fullname != root + _DOOR[0]
+        if strange and (_in_admin() or not _installed(top)):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -95,6 +100,8 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """
         if attribute.startswith("__"):
             raise AttributeError(attribute)
+        if (module_name, attribute) == _DOOR:
+            return getattr(importlib.import_module(module_name), attribute)
         if _in_admin():
             return self._stand_in(module_name, attribute)
         if not boundary.here():  # an actor made by one of the source is its maker's business

@@ -221,7 +221,6 @@ def test_a_leader_that_can_be_no_host_is_told_with_its_place(home: Path, command
     [
         ("adminport.cfg", "many", ":1:1"),
         ("convleader.cfg", "one,two:x", ":1:5"),
-        ("convleader.cfg", "one,\nnot a host!!", ""),
         ("convleader.cfg", "not a host!!", ":1:1: 'not a host!!' is no host"),
         ("minkeybits.cfg", "12", ":1:1"),
         ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ""),

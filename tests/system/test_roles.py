@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -114,6 +116,51 @@ def test_an_actor_of_another_group_follows_a_role_over_an_upgrade(host: Host) ->
     put(host, "2.0", tli())
     host.control.load("app")
     eventually(lambda: bool(back.ask({"n": 2})["version"] == "2.0"))
+
+
+@pytest.mark.parametrize("timeout", [1.5, 10])
+def test_a_question_asked_while_the_director_is_dead_is_answered(
+    host: Host, timeout: float
+) -> None:
+    put(host, "1.0", tli())
+    host.control.load("app")
+    front = host.control.role("Front")
+    for number in range(2):
+        os.kill(host.control.status().director_pid, signal.SIGKILL)
+        assert front.ask({"n": number}, timeout=timeout) == {"version": "1.0", "n": number}
+        assert host.control.role("Front")
+    os.kill(host.control.status().director_pid, signal.SIGKILL)
+    assert host.control.role("Front"), "a handle is found over it, too"
+
+
+def test_an_actor_that_looks_for_roles_while_the_director_is_dead_finds_its_successor(
+    host: Host,
+) -> None:
+    put(host, "1.0", tli())
+    host.control.load("app")
+    text = "{'Actors': {'back.b.Back': {'OnLoad': {'Role': 'Back'}}}}"
+    host.put("back", "1", text, {"back/__init__.py": "", "back/b.py": BACK})
+    host.control.load("back")
+    back, system = host.control.role("Back").address, host.control.system
+    pid = host.control.status().director_pid
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: pid not in host.control.processes.members())
+    time.sleep(0.05)  # until the Admin has taken note: from then on it would create another for the actor
+    answers = [system.ask(back, {"n": n}, timedelta(seconds=3)) for n in range(2)]
+    assert answers[-1] == {"version": "1.0", "n": 1}
+    host.control.close()
+    told = host.control.status()
+    assert told.well and told.director_pid != pid and told.took_over
+    put(host, "2.0", tli())
+    host.control.load("app")
+    asked = host.control.role("Back").ask
+    eventually(lambda: bool(asked({"n": 2})["version"] == "2.0"))
+    host.control.unload(host.control.loaded()["back"]["ActiveHash"])
+    os.kill(host.control.status().director_pid, signal.SIGKILL)
+    host.control.close()
+    assert host.control.status().well, "it was created for an actor of a source, which is gone"
+    put(host, "3.0", tli())
+    host.control.load("app")
 
 
 def test_what_an_actor_sends_to_a_role_that_is_not_there_yet_is_kept(host: Host) -> None:
