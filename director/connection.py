@@ -210,7 +210,9 @@ class Connection:
         """The next message of the Director; where none came, and ``look``, see whether one still can."""
         begin = time.monotonic()
         answer = self.system.listen(timedelta(seconds=seconds))
-        early = time.monotonic() - begin < seconds * 0.9  # Thespian gives up at once where nobody listens
+        early = (
+            time.monotonic() - begin < seconds * 0.9
+        )  # Thespian gives up at once where nobody listens
         if answer is None and (look or early):
             self._look_after()
         return answer if isinstance(answer, dict) else None

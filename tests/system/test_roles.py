@@ -145,7 +145,9 @@ def test_an_actor_that_looks_for_roles_while_the_director_is_dead_finds_its_succ
     pid = host.control.status().director_pid
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: pid not in host.control.processes.members())
-    time.sleep(0.05)  # until the Admin has taken note: from then on it would create another for the actor
+    time.sleep(
+        0.05
+    )  # until the Admin has taken note: from then on it would create another for the actor
     answers = [system.ask(back, {"n": n}, timedelta(seconds=3)) for n in range(2)]
     assert answers[-1] == {"version": "1.0", "n": 1}
     host.control.close()
