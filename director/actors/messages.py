@@ -38,7 +38,9 @@ print(asys.ask(director, {"DirectorOp": "RetrieveAll"}))
 A request names its operation in `DirectorOp`. Every reply names its kind in `DirectorResponse` and says in `Success`
 whether it was done; where it was not, `Code` is stable and `Message` is for people. A `RequestId` in a request, any
 value, stands in each reply to it. A request that is not known or does not read is replied to with `Success` False and
-the kind `Unknown` or `Malformed`; it changes nothing.
+the kind `Unknown` or `Malformed`. One that reads and cannot be done, because a name or a value in it cannot be or a
+file does not read, is replied to with the kind `Failed`, and the `Code` of the error: `group`, `settings`,
+`not-found`, `os-error` and so on. None of the three changes anything.
 """
 
 
@@ -70,7 +72,7 @@ _MAYBE = (str, _NOTHING)
 _NUMBER = (int, float)
 
 _DEFINITION = (
-    Field("Actors", (dict,), "as in a TLI"),
+    Field("Actors", (dict,), "as in a TLI; default: none"),
     Field("AutoUnload", (bool, int), "as in a TLI"),
     Field("TLS_Keep_Limit", (int,), "as in a TLI"),
     Field("Drain", _NUMBER, "as in a TLI"),
@@ -82,7 +84,7 @@ OPERATIONS = (
     Operation(
         "DefineGroup",
         "Declares what later loads of a group start; what is loaded already keeps its own definition.",
-        (Field("Group", _TEXT, "its name", required=True), *_DEFINITION),
+        (Field("Group", _TEXT, "its name: letters, digits and `_`", required=True), *_DEFINITION),
         "DeclaredGroup",
         "",
     ),

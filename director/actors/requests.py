@@ -37,7 +37,7 @@ from director.history import Event, History, Pin, Pins, undo_target
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
 from director.tls.limits import Limits
-from director.tls.naming import file_name, split_file_name
+from director.tls.naming import check_group, file_name, split_file_name
 
 log = logging.getLogger("director")
 
@@ -148,6 +148,7 @@ class Requests(ActorTypeDispatcher):
         }
 
     def _do_DefineGroup(self, message: Message, sender: Any) -> None:
+        check_group(message["Group"])
         self.definitions[message["Group"]] = _tli(message)
         self.send(sender, reply("DeclaredGroup", message, True))
 
@@ -177,6 +178,7 @@ class Requests(ActorTypeDispatcher):
         source_hash = hashlib.md5(data, usedforsecurity=False).hexdigest()
         named_group, version = split_file_name(path.name)
         group = message.get("Group") or named_group
+        check_group(group)
         if "Definition" in message:
             tli = _tli(message["Definition"])
         elif group in self.definitions:
@@ -358,7 +360,9 @@ class Requests(ActorTypeDispatcher):
 
 
 def _tli(definition: Message) -> Tli:
-    return tli_from_definition({key: definition[key] for key in GROUP_KEYS if key in definition})
+    """What a message defines; unlike a TLI file it need not name actors."""
+    told = {key: definition[key] for key in GROUP_KEYS if key in definition}
+    return tli_from_definition({"Actors": {}, **told})
 
 
 def _why(problem: Exception) -> tuple[str, str]:

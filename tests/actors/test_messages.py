@@ -123,3 +123,37 @@ def test_what_is_no_request_is_answered_with_success_false(message: dict[str, An
     director = Alone()
     director.receiveMessage(message, "somebody")
     assert [one["Success"] for one in director.replies] == [False]
+
+
+def test_a_group_may_be_defined_without_actors_as_the_reference_says() -> None:
+    director = Alone()
+    director.receiveMessage({"DirectorOp": "DefineGroup", "Group": "app", "Drain": 3}, "somebody")
+    assert director.replies == [{"DirectorResponse": "DeclaredGroup", "Success": True}]
+    assert director.definitions["app"].drain == 3 and director.definitions["app"].actors == ()
+    assert "`Actors` (dict, optional)" in msg.reference()
+
+
+@pytest.mark.parametrize("group", ["../x", "a-b", "a b", "", "föö", "x/y"])
+@pytest.mark.parametrize("operation", ["DefineGroup", "LoadSource"])
+def test_what_can_be_no_group_is_refused(operation: str, group: str, tmp_path: Path) -> None:
+    source = tmp_path / "app-1.tls"
+    source.write_bytes(b"some bytes")
+    if operation == "LoadSource" and not group:
+        return  # that of the file's name
+    director = Alone()
+    request = {"DirectorOp": operation, "Group": group, "Actors": {}, "Source": str(source)}
+    director.receiveMessage(request, "somebody")
+    told = director.replies[-1]
+    assert (told["DirectorResponse"], told["Success"], told["Code"]) == ("Failed", False, "group")
+    assert f"{group!r} cannot be a group" in told["Message"]
+    assert not director.definitions and not director.groups.versions and not director.bytes
+
+
+def test_a_request_that_cannot_be_done_fails_with_the_errors_code() -> None:
+    director = Alone()
+    actors = {"app.a.A": {"OnLoad": {"Rôle": "A"}}}
+    request = {"DirectorOp": "DefineGroup", "Group": "app", "Actors": actors, "RequestId": 7}
+    director.receiveMessage(request, "somebody")
+    (told,) = director.replies
+    assert told["DirectorResponse"] == "Failed" and told["Code"] == "settings"
+    assert told["RequestId"] == 7 and "Failed" in msg.INTRODUCTION
