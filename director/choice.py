@@ -15,6 +15,8 @@ from director.history import Event
 
 #: The file in the state directory that tells of the last start's loads, a `Phase`.
 PHASE = "boot.json"
+#: Characters that are kept there of a reason.
+LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Present:
 
 @dataclass(frozen=True)
 class Phase:
-    """The last time that a service loaded groups by itself: at its start, after a boot or a crash.
+    """The last time that groups were loaded because the system was started: by a service, or by hand.
 
     What became active then says nothing about an operator, who may have chosen it before or not.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
-from director.choice import PHASE, Phase, Present, chosen_before
+from director.choice import LONGEST_REASON, PHASE, Phase, Present, chosen_before
 from director.control import LOAD_LIMIT, DirectorControl, Refreshed
 from director.errors import DirectorError, LoadFailed
 from director.files import LONGEST_STATE, read_regular, write_atomically
@@ -21,8 +21,6 @@ from director.notify import Notifier
 
 #: Seconds that an answer of the Director may take.
 ANSWER = 10.0
-#: Characters that are kept of a reason.
-LONGEST_REASON = 2000
 #: The file in the runtime directory that tells what was active a moment ago.
 MEMORY = "active.json"
 

@@ -46,7 +46,7 @@ def start(ctx: click.Context, wait: str | None, json_log: bool, as_json: bool) -
         started = control.start()
     if not started:
         tell("already running")
-    failed = _refresh(control, as_json, "start") if started else _nothing(as_json)
+    failed = _refresh(control, as_json, "start", started=True) if started else _nothing(as_json)
     ctx.exit(1 if failed else 0)
 
 
@@ -122,7 +122,9 @@ def load(
     _show(loaded, as_json, "load")
 
 
-def _refresh(control: DirectorControl, as_json: bool, command: str) -> bool:
+def _refresh(
+    control: DirectorControl, as_json: bool, command: str, *, started: bool = False
+) -> bool:
     def tell_one(result: Refreshed) -> None:
         for warning in result.loaded.warnings if result.loaded else ():
             tell(f"director: warning: {result.group}: {warning}")
@@ -132,7 +134,7 @@ def _refresh(control: DirectorControl, as_json: bool, command: str) -> bool:
             show(False, dict, report(result.loaded))
 
     with progress("loading"):
-        results: Sequence[Refreshed] = control.refresh(told=tell_one)
+        results: Sequence[Refreshed] = control.refresh(told=tell_one, started=started)
     told = [(result.group, result.loaded, result.error) for result in results]
     show(as_json, lambda: documents().loaded(told, command), ())
     return any(result.error for result in results)

@@ -5,15 +5,18 @@ What lives here: those. What does not: how several are loaded at once (`director
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+import time
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from director.choice import LONGEST_REASON, PHASE, Phase
 from director.control.files import source_hash_of
 from director.control.loads import os_error
 from director.control.results import Loaded, Refreshed
 from director.control.switches import Switches
 from director.errors import DirectorError, LoadFailed, NotValidated
+from director.files import write_atomically
 from director.store import Available
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ class Refreshing(Switches):
         self,
         leave: Container[str] = (),
         told: Callable[[Refreshed], None] = lambda one: None,
+        *,
+        started: bool = False,
     ) -> list[Refreshed]:
         """Load the newest file (of a pinned group the pinned one) of every group that is not active already.
 
@@ -35,6 +40,7 @@ class Refreshing(Switches):
         Args:
             leave: groups that are left as they are.
             told: told each group as it ends.
+            started: the caller has just started the system, so that `status` is to tell what fails.
 
         Returns:
             one for each group, by name.
@@ -45,7 +51,9 @@ class Refreshing(Switches):
         self.trust("refresh").finish_installs()
         results: list[Refreshed] = []
         wanted: list[tuple[str, Callable[[], Available]]] = []
-        self.start()
+        started = (
+            self.start() or started
+        ) and not self.unit  # a unit's service notes its own start
         leader = self._follows()
         if leader:  # sources are loaded there, and come from there (guide 2.2)
             here = [one.path.name for files in self.store.available().values() for one in files]
@@ -57,6 +65,7 @@ class Refreshing(Switches):
             self._end_revoked_here()
             return []
         groups = self.loaded()
+        begin = time.time()
         revoked = self.revoked(groups)
         failed = self._failed_groups()
         pins = self.pins()
@@ -89,11 +98,21 @@ class Refreshing(Switches):
         if wanted:
             results += self._load_all(wanted, told)
         results.sort(key=lambda one: one.group)
+        if started:
+            self._note_start(begin, results)
         # After the loads: a newer version that is good takes over without a gap.
         ended = self._unload_revoked(self.loaded() if wanted else groups)
         for one in ended:
             told(one)
         return results + ended
+
+    def _note_start(self, begin: float, results: Iterable[Refreshed]) -> None:
+        failed = {one.group: str(one.error)[:LONGEST_REASON] for one in results if one.error}
+        phase = Phase(begin, time.time(), frozenset(), failed)
+        try:
+            write_atomically(self.state / PHASE, phase.to_bytes(), mode=0o600)
+        except OSError as problem:
+            self.warn(f"`director status` will not tell what failed: {os_error(problem, PHASE)}")
 
     def _in_time(
         self, newest: Available, files: list[Available], pins: Mapping[str, Pin]

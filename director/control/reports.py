@@ -77,7 +77,7 @@ class Reports(Files, Running):
         )
 
     def _not_brought_up(self, known: Container[str], started: datetime) -> list[GroupStatus]:
-        """The groups that the service's last start failed to load before the Director heard of them.
+        """The groups that the last start failed to load before the Director heard of them.
 
         Args:
             known: what the Director tells of.
@@ -90,12 +90,15 @@ class Reports(Files, Running):
         except OSError:
             return []
         if phase is None or phase.begin < started.timestamp():
-            return []  # no service started this system
+            return []  # that was the start of another system
         found, pins = [], self.pins()
+        here = set(self.store.available()) | set(
+            pins
+        )  # what an operator took away is missed by nobody
         for name, why in sorted(phase.failed.items()):
-            if name not in known and still_failed(self.history(name), phase):
+            if name in here and name not in known and still_failed(self.history(name), phase):
                 pin = pins.get(name)
-                text = f"The service's start did not load it: {why}\nWhen that is mended: `director load {name}`."
+                text = f"The start did not load it: {why}\nWhen that is mended: `director load {name}`."
                 version, file = (pin.version, pin.file) if pin else (None, name)
                 failure = FailureStatus(version, file, "start", text)
                 found.append(GroupStatus(name, None, None, pin.file if pin else None, failure, ()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 
 import pytest
 
 from director.notify import Notifier
 from director.startup import Loads
+from tests.commands import run_command
 from tests.conftest import Host
 
 pytestmark = pytest.mark.system
@@ -54,3 +56,35 @@ def test_all_groups_are_loaded_at_once_and_one_that_fails_stops_no_other(
     assert len(times) == len(GROUPS)
     assert max(began for began, _ in times) < min(ended for _, ended in times), "at the same time"
     assert time.monotonic() > max(ended for _, ended in times)
+
+
+@pytest.mark.parametrize("command", ["start", "refresh"])
+def test_what_a_start_by_hand_could_not_load_is_told_by_status_until_it_is_mended(
+    host: Host, command: str
+) -> None:
+    env = {"THESPIAN_DIRECTOR_DIR": str(host.directory)}
+    host.put("good", "1.0", "{'Actors': {}}", {"good/__init__.py": ""})
+    large = host.directory / "large-1.0.tls"
+    large.touch()
+    os.truncate(large, 20 << 30)  # sparse: it takes no room
+    done = run_command([command], env=env)
+    assert done.exit_code == 1 and '"large"' in done.stderr and "good" in done.stdout
+    done = run_command(["status"], env=env)
+    assert done.exit_code == 1
+    assert "large: NOT WELL" in done.stdout and "good: ok" in done.stdout
+    assert "The start did not load it" in done.stdout and str(large) in done.stdout
+    done = run_command(["doctor"], env=env)
+    assert done.exit_code == 1 and "director status large" in done.stdout
+    host.put("large", "1.0", "{'Actors': {}}", {"large/__init__.py": ""})
+    assert run_command(["load", "large"], env=env).exit_code == 0
+    assert run_command(["status"], env=env).exit_code == 0
+
+
+def test_a_group_that_was_taken_away_is_no_failure_any_more(host: Host) -> None:
+    (host.directory / "large-1.0.tls").write_bytes(b"nothing of the kind")
+    host.control.start()
+    (failed,) = host.control.refresh(started=True)
+    assert failed.error and not host.control.status().well
+    (host.directory / "large-1.0.tls").unlink()
+    told = host.control.status()
+    assert told.well and not told.problem
