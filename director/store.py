@@ -113,7 +113,7 @@ class Store:
             try:
                 group, version = split_file_name(path.name)
             except DirectorError:
-                continue  # not a name that gensrc or the plugin gives: not ours to load
+                continue  # `misnamed` tells of it
             if not path.is_file():
                 continue
             if path.suffix == ".tls":
@@ -123,6 +123,17 @@ class Store:
         for files in groups.values():
             files.sort(key=lambda one: version_key(one.version), reverse=True)
         return dict(sorted(groups.items()))
+
+    def misnamed(self) -> list[DirectorError]:
+        """What is wrong with the names of .tls and .tli files that are passed over; hidden ones are nobody's."""
+        found = []
+        for path in sorted(self.directory.glob("[!.]*.tl[si]")):
+            try:
+                split_file_name(path.name)
+            except DirectorError as problem:
+                text = f"{self.directory}: {problem.message} It is passed over."
+                found.append(DirectorError(text, hint=problem.hint, code=problem.code))
+        return found
 
     def find(self, target: str) -> Available:
         """What ``load`` means by GROUP, GROUP.tli, GROUP-VERSION.tls or a path (guide 2.7).

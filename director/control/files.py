@@ -82,12 +82,20 @@ class Files(Base):
         )
 
     def avail(self) -> dict[str, list[tuple[Available, str]]]:
-        """What could be loaded: for each group its files, newest first, each with its source hash."""
+        """What could be loaded: for each group its files, newest first, each with its source hash.
+
+        What is passed over for its name is warned of.
+        """
         self.store.require()
+        self._warn_of_names()
         return {
             group: [(one, source_hash_of(one.path)) for one in files]
             for group, files in self.store.available().items()
         }
+
+    def _warn_of_names(self) -> None:
+        for problem in self.store.misnamed():
+            self._warn_once(str(problem))
 
     def inspect(self, path: Path) -> Verdict:
         """The verdict on a file that must be valid; the question is audited.

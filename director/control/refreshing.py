@@ -48,6 +48,7 @@ class Refreshing(Switches):
         from director import loading
 
         self.store.require()
+        self._warn_of_names()
         self.trust("refresh").finish_installs()
         results: list[Refreshed] = []
         wanted: list[tuple[str, Callable[[], Available]]] = []

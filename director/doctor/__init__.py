@@ -207,6 +207,9 @@ def _tlis(patient: Patient) -> Iterator[Finding]:
 
 
 def _sources(patient: Patient) -> Iterator[Finding]:
+    for problem in patient.store.misnamed():
+        remedy = f"Give it the name that it was built with, or remove it. {problem.hint}"
+        yield Finding("warning", problem.code, problem.message, remedy)
     for path in sorted(patient.store.directory.glob("*.tls")):
         if not path.is_file():
             text = f"{path} is no regular file, and is passed over."

@@ -43,8 +43,9 @@ def split_file_name(name: str) -> tuple[str, str | None]:
     """Group and version that a base name tells.
 
     Raises:
-        DirectorError: code ``file-name`` for what is not such a name.
+        DirectorError: code ``file-name`` for what is not such a name, with the reason.
     """
+    why = "."
     stem, dot, ending = name.rpartition(".")
     if dot and ending in {"tls", "tli"}:
         group, dash, version = stem.partition("-")
@@ -53,10 +54,10 @@ def split_file_name(name: str) -> tuple[str, str | None]:
             if dash:
                 check_version(version)
             return group, version if dash else None
-        except DirectorError:
-            pass
+        except DirectorError as problem:
+            why = f": {problem.message}"
     raise DirectorError(
-        f"{name!r} is not the name of a loadable source.",
+        f"{name!r} is not the name of a loadable source{why}",
         hint="Such names are GROUP-VERSION.tls, GROUP.tls and GROUP.tli.",
         code="file-name",
     )

@@ -63,6 +63,36 @@ def test_help_of_what_is_no_command_and_wrong_words(home: Path) -> None:
     assert run(home, "load").exit_code == 2
 
 
+IMPOSSIBLE = ["a b.tls", "föö-1.tls", "foo-.tls", "foo-1 2.tli", os.fsdecode(b"f\xff-1.tls")]
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_file_of_an_impossible_name_is_told_by_all_who_pass_it_over(
+    home: Path, key: SigningKey, name: str
+) -> None:
+    (home / "adminport.cfg").write_text(str(free_port()))
+    before = run(home, "avail")
+    (home / name).write_bytes(make_tls(key, "foo", "3.0", TLI, SOURCES))
+    wanted = f"{home}: {name!r} is not the name of a loadable source: "
+    done = run(home, "avail")
+    assert (done.exit_code, done.stdout) == (0, before.stdout)
+    assert done.stderr.count(wanted) == 1 and "cannot be a" in done.stderr
+    done = run(home, "avail", "--json")
+    assert json.loads(done.stdout)["groups"].keys() == {"foo", "other"} and wanted in done.stderr
+    done = run(home, "doctor")
+    assert f"warning: file-name: {wanted}" in done.stdout
+    assert "Give it the name that it was built with, or remove it." in done.stdout
+    if name.endswith(".tls"):
+        done = run(home, "load", name)
+        assert done.exit_code == 1 and f"{name!r} is not the name of a" in done.stderr
+        assert "cannot be a" in done.stderr and not (home / ".state" / "system.json").exists()
+
+
+def test_hidden_files_are_nobodys(home: Path) -> None:
+    (home / ".foo-3.0.tls").write_bytes(b"half of a copy")
+    assert run(home, "avail").stderr == ""
+
+
 def test_avail_lists_newest_first_with_the_hash_that_thespian_knows_it_by(home: Path) -> None:
     done = run(home, "avail")
     digests = {

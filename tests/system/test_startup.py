@@ -64,11 +64,13 @@ def test_what_a_start_by_hand_could_not_load_is_told_by_status_until_it_is_mende
 ) -> None:
     env = {"THESPIAN_DIRECTOR_DIR": str(host.directory)}
     host.put("good", "1.0", "{'Actors': {}}", {"good/__init__.py": ""})
+    (host.directory / "bad name.tls").touch()
     large = host.directory / "large-1.0.tls"
     large.touch()
     os.truncate(large, 20 << 30)  # sparse: it takes no room
     done = run_command([command], env=env)
     assert done.exit_code == 1 and '"large"' in done.stderr and "good" in done.stdout
+    assert done.stderr.count("'bad name' cannot be a group") == 1
     done = run_command(["status"], env=env)
     assert done.exit_code == 1
     assert "large: NOT WELL" in done.stdout and "good: ok" in done.stdout

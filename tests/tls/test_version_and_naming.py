@@ -104,6 +104,20 @@ def test_what_is_no_file_name(name: str) -> None:
     assert caught.value.code == "file-name"
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("a b.tls", "'a b' cannot be a group"),
+        ("föö-1.tls", "'föö' cannot be a group"),
+        ("foo-.tls", "'' cannot be a version"),
+        ("foo-1 2.tli", "'1 2' cannot be a version"),
+    ],
+)
+def test_it_is_told_why_a_name_is_none(name: str, why: str) -> None:
+    with pytest.raises(DirectorError, match=f"{name!r} is not the name of a .*: {why}"):
+        split_file_name(name)
+
+
 @given(st.from_regex(r"[A-Za-z0-9_]{1,12}", fullmatch=True), st.none() | VERSIONS)
 def test_names_come_apart_as_they_were_put_together(group: str, version: str | None) -> None:
     assert split_file_name(file_name(group, version)) == (group, version)
