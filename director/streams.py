@@ -71,6 +71,6 @@ def _text(raw: Remembering, before: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before else "utf-8",
-        errors=before.errors if before else "backslashreplace",
+        errors="backslashreplace",  # a name of a file need not be text
         line_buffering=before.line_buffering if before else True,
     )

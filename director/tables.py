@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from director.escape import shown
 from director.history import Event
 from director.report import GroupStatus, Status
 from director.text import no_groups
@@ -31,7 +32,8 @@ def print_status(told: Status, *, member: bool = False) -> None:
                 console.print(f"[red]{escape(why)}[/]")
         if group.failure:
             console.print(f"[red]last failure[/] ({escape(group.failure.code)}):")
-            console.print(escape(group.failure.text))
+            for line in group.failure.text.splitlines():
+                console.print(f"    {escape(shown(line))}")
 
 
 def _group(group: GroupStatus) -> Table:
@@ -67,7 +69,7 @@ def print_history(events: Iterable[Event]) -> None:
         table.add_column(name)
     for event in events:
         first = event.text.splitlines()[0] if event.text else ""
-        told = (event.time, event.group, event.version or "", event.event, first)
+        told = (event.time, event.group, event.version or "", event.event, shown(first))
         table.add_row(*(escape(cell) for cell in told))
     Console().print(table)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from director.escape import shown
+
 if TYPE_CHECKING:
     from director.doctor import Finding
     from director.history import Event
@@ -91,7 +93,7 @@ def _group(group: GroupStatus) -> Iterator[str]:
             yield f"    {role}: {actor.actor_class} {actor.state}{deaths} {actor.address or ''}".rstrip()
     if group.failure:
         yield f"  last failure ({group.failure.code}), {group.failure.file}:"
-        yield from (f"    {line}" for line in group.failure.text.splitlines())
+        yield from (f"    {shown(line)}" for line in group.failure.text.splitlines())
 
 
 def convention(told: Convention) -> Iterator[str]:
@@ -124,14 +126,14 @@ def history(events: Iterable[Event]) -> Iterator[str]:
     """The lines of ``director history``: of each text the first line."""
     for event in events:
         first = event.text.splitlines()[0] if event.text else ""
-        yield f"{event.time}  {event.group} {event.version or '-'}  {event.event}  {first}".rstrip()
+        yield f"{event.time}  {event.group} {event.version or '-'}  {event.event}  {shown(first)}".rstrip()
 
 
 def findings(found: Iterable[Finding]) -> Iterator[str]:
     """The lines of ``director doctor``."""
     for finding in found:
-        yield f"{finding.level}: {finding.code}: {finding.text}"
-        yield f"  → {finding.remedy}"
+        yield f"{finding.level}: {finding.code}: {shown(finding.text)}"
+        yield f"  → {shown(finding.remedy)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

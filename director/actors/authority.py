@@ -33,6 +33,7 @@ from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Messag
 from director.actors.stub import refusal_archive, stub_archive
 from director.actors.words import is_alive
 from director.errors import DirectorError
+from director.escape import shown
 from director.loading import Definitions
 from director.settings.config import read_convention
 from director.store import Available, Store
@@ -148,10 +149,10 @@ class SourceAuthority(ActorTypeDispatcher):
         verdict, stub, place = self._decide(source_hash, data, name)
         if verdict.valid:
             self.refused.discard(source_hash)
-            log.info("%s validated with %s", name, verdict.key.name if verdict.key else "")
+            log.info("%s validated with %s", shown(name), verdict.key.name if verdict.key else "")
         else:
             self.refused.add(source_hash)
-            log.warning("%s refused (%s): %s", name, verdict.code, verdict.message)
+            log.warning("%s refused (%s): %s", shown(name), verdict.code, shown(verdict.message))
         self.send(
             self.director,
             {
@@ -301,7 +302,7 @@ def _allowed(trust: HostTrust, message: Message) -> Message:
         if not code:
             told["May"] = wanted
             break
-        log.warning("%s may not run now (%s): %s", wanted, code, text)
+        log.warning("%s may not run now (%s): %s", shown(wanted), code, shown(text))
         told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)
     return told
 

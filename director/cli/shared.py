@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from director.escape import shown
+
 if TYPE_CHECKING:  # it is imported by the commands that need it: help does not
     from director.control import DirectorControl
     from director.errors import DirectorError
 
 
 def tell(line: str) -> None:
-    """A message for people: to stderr, so that results stay alone on stdout."""
-    click.echo(line, err=True)
+    """A message for people, of one line or more: to stderr, so that results stay alone on stdout."""
+    click.echo("\n".join(shown(one) for one in line.split("\n")), err=True)
 
 
 def put(line: str) -> None:

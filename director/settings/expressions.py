@@ -24,7 +24,9 @@ from director.settings.grammar import BINARY, MODULES, check, dotted, plain, wro
 
 _LONGEST_TEXT = 1 << 20
 _MOST_ITEMS = 1_000_000
+#: Bits of a number: Python tells none in decimal that has more than 4,300 digits (CVE-2020-10735).
 _MOST_BITS = 8192
+_LONGEST_REASON = 200
 #: Characters of a text that is formatted.
 _LONGEST_FORMAT = 65536
 #: Keys of one dictionary or set that are no text: their hashes are known beforehand, so that a file can hold such as
@@ -56,7 +58,9 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 #: Characters that a width or precision of up to four digits can make of one field.
 _WIDEST = 9_999
-_WIDE_FORMAT = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
+_WIDE_FORMAT = re.compile(r"%(?:\([^()]*\))?[-+ #0]*(?:\*|\d{5,}|\d*\.(?:\*|\d{5,}))")
+#: A key with a parenthesis in it, which `%` pairs: where such a field ends is not looked for.
+_NESTED_KEY = re.compile(r"%\([^()]*\(")
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,19 @@ def evaluate(
     """
     tree = grammatical(text, name=name, names=names)
     walker = _Walker(name, environ, dict(names or {}))
-    return Evaluated(walker.value(tree.body), walker.variables, tree)
+    try:
+        found = walker.value(tree.body)
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as problem:
+        # Nothing is known that comes here; one file must not stop what others ask for.
+        wrong(name, tree.body, f"it cannot be evaluated ({type(problem).__name__})")
+    return Evaluated(found, walker.variables, tree)
 
 
 class _Walker:
@@ -169,6 +185,8 @@ class _Walker:
         return getattr(self, "see_" + type(node).__name__)(node)
 
     def see_Constant(self, node: ast.Constant) -> Any:
+        if _outsized(node.value):
+            self.wrong(node, f"a number of more than {_MOST_BITS} bits is too large")
         return node.value
 
     def see_Tuple(self, node: ast.Tuple) -> Any:
@@ -214,6 +232,8 @@ class _Walker:
         if _too_big(type(node.op), left, right):
             self.wrong(node, "its result would be too large")
         made = self.attempt(node, function, left, right)
+        if _outsized(made):
+            self.wrong(node, "its result would be too large")
         # Many large results are as bad as one; what was made is counted with all that it holds.
         self.spent += _weight(made)
         if self.spent > _MOST_IN_ALL:
@@ -290,10 +310,14 @@ class _Walker:
                 warnings.simplefilter("ignore")
                 return function(*values)
         except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as problem:
-            return self.wrong(node, f"{type(problem).__name__}: {problem}")
+            return self.wrong(node, f"{type(problem).__name__}: {problem}"[:_LONGEST_REASON])
 
     def wrong(self, node: ast.expr, what: str, hint: str = "") -> NoReturn:
         wrong(self.name, node, what, hint)
+
+
+def _outsized(value: Any) -> bool:
+    return isinstance(value, int) and value.bit_length() > _MOST_BITS
 
 
 def _brief(value: Any) -> str:
@@ -339,6 +363,7 @@ def _too_big(operation: type[ast.operator], left: Any, right: Any) -> bool:
             len(text) > _LONGEST_FORMAT
             or taken + fields * _WIDEST > _MOST_IN_ALL
             or _WIDE_FORMAT.search(text) is not None
+            or _NESTED_KEY.search(text) is not None
         )
     if operation is ast.Mult:
         for items, times in ((left, right), (right, left)):

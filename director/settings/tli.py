@@ -303,8 +303,8 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
         wrong.attempt(partial(wrong, text, *path, "OnLoad", "GlobalName"), None)
     for key in ("Role", "GlobalName"):
         value = sections.get("OnLoad", {}).get(key)
-        if value is not None and (not isinstance(value, str) or not value):
-            text = f"{key} is a text that is not empty"
+        if value is not None and not _is_name(value):
+            text = f"{key} is a text that is not empty, of one line, without characters that do not show"
             value = wrong.attempt(partial(wrong, text, *path, "OnLoad", key), None)
         names[key] = value
     return ActorSpec(
@@ -316,6 +316,11 @@ def _actor(name: Any, told: Any, wrong: _Wrong) -> ActorSpec:
         messages["OnDeactivate"],
         _ready(sections, wrong, path) if "Ready" in written else None,
     )
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value may be shown in lines of its own: one with a line feed in it could make up lines there."""
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
 def _ready(sections: dict[str, Any], wrong: _Wrong, path: tuple[Any, ...]) -> Ready | None:

@@ -411,3 +411,46 @@ def test_no_short_text_takes_long(text: str) -> None:
 def test_many_keys_that_are_texts_are_fine() -> None:
     text = "{" + ", ".join(f"'k{n}': {n}" for n in range(20_000)) + "}"
     assert len(value(text)) == 20_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}[0x" + "f" * 5000 + "]",
+        "{0x" + "f" * 5000 + ": 0}",
+        "{'a': 0x" + "f" * 5000 + "}",
+        "{}[(1 << 8000) * (1 << 8000)]",
+        "{1: [].a[0x" + "f" * 5000 + "]}",
+        "~0x" + "f" * 5000,
+        "{}[2 ** 8191 * 2 ** 8191]",
+    ],
+)
+def test_a_number_that_python_would_not_print_is_an_error_with_its_place(text: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        evaluate(text, name="t", environ={})
+    assert told.value.line == 1 and len(str(told.value)) < 500
+
+
+def test_the_largest_numbers_are_printable_whatever_makes_them() -> None:
+    for text in ("1 << 8191", "-(1 << 8191)", "2 ** 4095 * 2 ** 4095", "0x" + "f" * 2048):
+        assert str(evaluate(text, name="t", environ={}).value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'%(())2147483000d' % {'()': 1}",
+        "'%((a)b)99999999s' % {'(a)b': 1}",
+        "b'%(())2147483000d' % {b'()': 1}",
+        "'%(a(b(c)d)e)s' % {'a(b(c)d)e': 1}",
+    ],
+)
+def test_a_formats_key_with_parentheses_hides_no_width(text: str) -> None:
+    with pytest.raises(SettingsError, match="too large"):
+        evaluate(text, name="t", environ={})
+
+
+def test_a_reason_that_tells_a_value_is_short() -> None:
+    with pytest.raises(SettingsError) as told:
+        evaluate("{}[('x' * 100000, 1)]", name="t", environ={})
+    assert len(str(told.value)) < 500 and "KeyError" in str(told.value)
