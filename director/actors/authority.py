@@ -40,7 +40,7 @@ from director.store import Available, Store
 from director.system import MEANT_END
 from director.tls.archive import Member, write_archive
 from director.tls.naming import split_file_name, top_level_names
-from director.tls.verify import Members, Verdict, refusal
+from director.tls.verify import Members, Verdict, installed_version, refusal
 from director.trust import HostTrust
 
 log = logging.getLogger("director.authority")
@@ -102,6 +102,7 @@ class SourceAuthority(ActorTypeDispatcher):
             self.starters.append(sender)
             if first:
                 self.loadActorSource(io.BytesIO(self.probe))
+                installed_version("thespian")  # the first look for it is slow, and each source asks
         elif message.get("DirectorResponse") == "Identity":
             self.director, self.director_pid = sender, int(message["Pid"])
             log.warning("a new Director, process %s, has taken over", self.director_pid)

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from director.errors import DamagedArchive, DirectorError
 from director.tls.limits import DEFAULT_LIMITS, Limits
@@ -32,6 +32,7 @@ _UTF8 = 0x800
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: What Python makes of a file name's bytes that are no UTF-8 (PEP 383); ZIP has no place for it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_PARTS = frozenset({"", ".", ".."})
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Member:
     data: bytes
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A member of an archive that was read; ``offset`` is where its compressed bytes begin."""
 
     name: str
@@ -64,7 +64,7 @@ def check_member_name(name: str) -> str | None:
         return "is not UTF-8"
     if "\\" in name or ":" in name or name.startswith("/"):
         return "is absolute, names a drive or has a backslash"
-    if any(part in {"", ".", ".."} for part in name.split("/")):
+    if not _NO_PARTS.isdisjoint(name.split("/")):
         return "has an empty, `.` or `..` part"
     return None
 

@@ -126,9 +126,10 @@ def describe(members: Sequence[Member]) -> tuple[MemberRecord, ...]:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
+    told = dict(pairs)
+    if len(told) != len(pairs):
         raise ValueError("duplicate key")
-    return dict(pairs)
+    return told
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -149,11 +150,11 @@ def _text(value: Any, name: str) -> str:
 
 
 def _fields(value: Any, kinds: dict[str, type]) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != set(kinds):
+    if not isinstance(value, dict) or value.keys() != kinds.keys():
         _wrong("a record has other keys than its format")
-    # bool is an int to isinstance, and no size.
-    if any(type(value[key]) is not kind for key, kind in kinds.items()):
-        _wrong("a record has a value of a wrong type")
+    for key, kind in kinds.items():
+        if type(value[key]) is not kind:  # bool is an int to isinstance, and no size
+            _wrong("a record has a value of a wrong type")
     return dict(value)
 
 

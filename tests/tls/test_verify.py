@@ -357,9 +357,12 @@ def test_without_a_policy_the_tags_are_those_of_this_very_python(key: SigningKey
     ("external", "lacking"),
     [
         (("thespian",), ""),
-        (("numpy>=1.5", "thespian"), ""),
-        (("numpy>=3", "thespian"), "numpy>=3 (it has 2.0rc1)"),
-        (("scipy>=1", "numpy", "pandas"), "scipy>=1, pandas"),
+        (("arrays>=1.5", "thespian"), ""),
+        (("arrays>=3", "thespian"), "arrays>=3 (it has 2.0rc1)"),
+        (
+            ("frames-of-arrays>=1", "arrays", "lists-of-arrays"),
+            "frames-of-arrays>=1, lists-of-arrays",
+        ),
         (("debianised",), ""),
         (("debianised>1",), "debianised>1 (it has 1-2ubuntu~x)"),
     ],
@@ -367,7 +370,7 @@ def test_without_a_policy_the_tags_are_those_of_this_very_python(key: SigningKey
 def test_a_host_has_to_have_what_is_expected_of_it(
     key: SigningKey, external: tuple[str, ...], lacking: str
 ) -> None:
-    has = {"thespian": "4.0.1", "numpy": "2.0rc1", "debianised": "1-2ubuntu~x"}
+    has = {"thespian": "4.0.1", "arrays": "2.0rc1", "debianised": "1-2ubuntu~x"}
     data = signed(key, manifest(key, external=external).to_bytes())
     verdict = decide(data, [key.public], Policy(installed=has.get))
     assert verdict.code == ("external" if lacking else "valid")
