@@ -343,7 +343,7 @@ class Activation(Endings):
         return ending or source_hash in self._leaving
 
     def _left(self, source_hash: str) -> None:
-        self._leaving.discard(source_hash)
+        self._leaving.pop(source_hash, None)
         for group in {queued.group for queued in self._queue if queued.source_hash == source_hash}:
             self._start_next(group)
 

@@ -50,8 +50,9 @@ class Book:
         self.blocked: dict[str, str] = {}
         self._queue: list[Version] = []
         self._abandoned: set[str] = set()
-        #: Sources that Thespian is about to forget: not loaded again before it says that it has.
-        self._leaving: set[str] = set()
+        #: Sources that Thespian is about to forget, each with the number of its timer: not loaded again before it says
+        #: that it has.
+        self._leaving: dict[str, int] = {}
         #: Sources that somebody else loaded: Thespian tells nothing when they are loaded once more.
         self._present: set[str] = set()
         #: Open questions to the Source Authority: the sources, and what follows its word.

@@ -154,8 +154,9 @@ class Endings(Book):
             self._finish(version, request, "unloaded", "is unloaded")
 
     def _leave(self, source_hash: str) -> None:
-        self._leaving.add(source_hash)
-        self._out.append(Timer(("leaving", source_hash, 0), LEAVING_LIMIT))
+        self._next += 1
+        self._leaving[source_hash] = self._next
+        self._out.append(Timer(("leaving", source_hash, self._next), LEAVING_LIMIT))
 
     # ---- supervision -----------------------------------------------------------------------------
 

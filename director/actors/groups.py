@@ -28,6 +28,9 @@ from director.actors.versions import (
     Word,
 )
 
+#: Seconds that a verdict may come later than the news that its source was unloaded: a full disk makes a Director slow.
+VERDICT_LIMIT = 2.0
+
 
 class Groups(Adoption):
     """All groups of one actor system. Every event method returns the actions to perform, in order."""
@@ -96,8 +99,9 @@ class Groups(Adoption):
     def source_refused(self, source_hash: str, code: str, text: str, now: float) -> list[Action]:
         """The Source Authority refused a source, and will unload it once Thespian has taken note."""
         self._now = now
-        self._leave(source_hash)
         version = self.versions.get(source_hash)
+        if version is None or not version.gone:
+            self._leave(source_hash)
         if version and version.state is State.VALIDATING:
             self._fail(version, code, text)
         return self._take()
@@ -109,6 +113,10 @@ class Groups(Adoption):
         version = self.versions.get(source_hash)
         if source_hash in self._leaving:
             self._left(source_hash)
+        elif version and version.state is State.VALIDATING:
+            # Perhaps it was refused, and the verdict is still on its way: they come from different senders.
+            version.gone = True
+            self._timer("gone", version, version.epoch, VERDICT_LIMIT)
         elif version and version.state in LOADING:
             self._fail(version, "unloaded", "was unloaded by somebody else")
         elif version and version.state in {State.ACTIVE, State.RETIRED}:
@@ -208,7 +216,8 @@ class Groups(Adoption):
         """Members missed the unload of these sources, which are not known here: it is said again."""
         self._now = now
         queued = {version.source_hash for version in self._queue}
-        for one in set(source_hashes) - set(self.versions) - self._leaving - self._present - queued:
+        known = queued | set(self.versions) | set(self._leaving) | self._present
+        for one in set(source_hashes) - known:
             self._leave(one)
             self._out.append(UnloadSource(one))
         return self._take()
@@ -252,7 +261,8 @@ class Groups(Adoption):
         kind, source_hash, number = key
         version = self.versions.get(source_hash)
         if kind == "leaving":
-            self._left(source_hash)
+            if self._leaving.get(source_hash) == number:  # not that of an earlier load
+                self._left(source_hash)
         elif kind == "word":
             self._hear(number, None)
         elif version is None:
@@ -287,6 +297,8 @@ class Groups(Adoption):
             if late:
                 text = f"not ready within {READY_LIMIT:.0f} s: {', '.join(late)}"
                 self._fail(version, "not-ready", text)
+        elif kind == "gone":
+            self._fail(version, "unloaded", "was unloaded by somebody else")
         elif kind == "release":
             self._release(version)
         elif kind == "settled":

@@ -70,7 +70,7 @@ class Version:
     that was active before; while ``tentative`` an actor's death goes back to it. ``fallen``: the actors that died, with
     their reasons, until the Source Authority has said which version takes over. ``settle``: seconds of that period.
     ``waiters`` are answered at the switch, ``settlers`` after the tentative period. ``gap_from``: when roles of the
-    old version stopped being served, None while they are.
+    old version stopped being served, None while they are. ``gone``: Thespian has forgotten it before its verdict came.
     """
 
     source_hash: str
@@ -89,6 +89,7 @@ class Version:
     fallen: list[tuple[RoleActor, str]] = field(default_factory=list)
     settle: float = 2.0
     gap_from: float | None = None
+    gone: bool = False
 
     @property
     def living(self) -> list[RoleActor]:

@@ -274,6 +274,32 @@ def test_a_refused_source_is_never_unloaded_while_it_may_be_pending() -> None:
     assert m.UnloadSource("1") not in host.log and host.groups.versions == {}
 
 
+def test_a_verdict_that_comes_after_the_unload_it_led_to_is_still_the_reason() -> None:
+    host = Host()
+    request = host.load("1", spec("a"))
+    host.do(host.groups.source_unloaded("1", 0))
+    host.do(host.groups.source_refused("1", "unpack", "No space left on device", 0))
+    assert host.finished[request].code == "unpack"
+    assert host.groups.failures["app"].text == "No space left on device"
+    assert m.UnloadSource("1") not in host.log and host.groups.versions == {}
+    host.fire("gone")
+    again = host.load("1", spec("a"))
+    assert host.log.count(m.LoadSource("1")) == 2, "it has left, and may be loaded at once"
+    host.validated("1")
+    host.ready()
+    assert host.finished[again].success
+
+
+def test_a_source_that_is_unloaded_while_it_is_validated_fails_where_no_verdict_tells_why() -> None:
+    host = Host()
+    request = host.load("1", spec("a"))
+    host.do(host.groups.source_unloaded("1", 0))
+    assert request not in host.finished
+    host.fire("gone")
+    assert host.finished[request].code == "unloaded"
+    assert m.UnloadSource("1") not in host.log and host.groups.versions == {}
+
+
 def test_a_silent_authority_fails_the_load_and_a_late_answer_is_unloaded() -> None:
     host = Host()
     request = host.load("1", spec("a"))
@@ -478,6 +504,21 @@ def test_a_source_that_is_leaving_is_loaded_again_only_when_it_has_gone() -> Non
     host.validated("1")
     host.ready()
     assert host.finished[request].success
+
+
+def test_the_time_to_leave_of_an_earlier_load_says_nothing_about_a_later_one() -> None:
+    host = Host()
+    for _ in range(2):
+        host.load("1", spec("a"))
+        host.do(host.groups.source_refused("1", "unpack", "No space left on device", host.now))
+        if host.log.count(m.LoadSource("1")) == 1:
+            host.do(host.groups.source_unloaded("1", host.now))
+    first, second = [timer for timer in host.timers if timer.key[0] == "leaving"]
+    host.load("1", spec("a"))
+    host.do(host.groups.timer(first.key, host.now))
+    assert host.log.count(m.LoadSource("1")) == 2, "the second has not left yet"
+    host.do(host.groups.timer(second.key, host.now))
+    assert host.log.count(m.LoadSource("1")) == 3
 
 
 def test_a_source_that_never_leaves_is_loaded_again_after_a_while() -> None:

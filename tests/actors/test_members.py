@@ -159,7 +159,8 @@ def test_only_what_nobody_here_knows_is_unloaded_elsewhere() -> None:
     assert [one for one in told if isinstance(one, m.UnloadSource)] == [m.UnloadSource("old")]
     # Thespian tells nothing of a source that is not here: it may be loaded again after a while.
     assert not groups.unload_elsewhere(["old"], 3.0)
-    groups.timer(("leaving", "old", 0), 13.0)
+    (timer,) = [one for one in told if isinstance(one, m.Timer)]
+    groups.timer(timer.key, 13.0)
     assert m.UnloadSource("old") in groups.unload_elsewhere(["old"], 14.0)
 
 
