@@ -3,6 +3,10 @@
 What lives here: filling it, checking what is there before it is used again, and removing it when its source is unloaded
 and no process uses it. The members that come in were checked (`director.tls.verify.verify_into`).
 
+``.complete`` is written last into an unpacked source: without it the directory is a left-over. ``.unloaded`` stands
+beside it once the source was unloaded while a process still used it. No source has members of these names
+(`director.tls.naming.reserved_names`).
+
 An actor's process holds a shared lock on the marker of its source (`director.actors.runtime`), which its children
 inherit and the kernel gives up with the last of them: that is how use is seen.
 """
@@ -18,11 +22,8 @@ from pathlib import Path
 from director import tree
 from director.errors import DirectorError
 from director.files import locked, make_private, write_atomically
+from director.tls.naming import COMPLETE, UNLOADED
 
-#: Written last into an unpacked source: without it the directory is a left-over.
-COMPLETE = ".complete"
-#: Stands beside it once the source was unloaded while a process still used it.
-UNLOADED = ".unloaded"
 #: Seconds to wait for another process that unpacks.
 LOCK_LIMIT = 120.0
 

@@ -123,7 +123,7 @@ def create_files(files: Sequence[tuple[Path, bytes, int]]) -> None:
         files: path, content and permission bits, which hold from the first moment.
 
     Raises:
-        DirectorError: code ``exists``.
+        DirectorError: code ``exists``. OSError: it names the file that could not be written.
     """
     made: list[Path] = []
     try:
@@ -144,6 +144,7 @@ def create_files(files: Sequence[tuple[Path, bytes, int]]) -> None:
                 hint="Choose another name, or move it away.",
                 code="exists",
             ) from None
+        problem.filename = str(path)  # a full disk is told by the descriptor, which has no name
         raise
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from director import tree
 from director.actors import runtime
-from director.cache import COMPLETE, UNLOADED, Cache
+from director.cache import Cache
 from director.errors import DamagedArchive, DirectorError
+from director.tls.naming import COMPLETE, UNLOADED
 
 SHA = "ab" * 32
 MEMBERS = {"TLS-INF/manifest.json": b"{}", "foo/__init__.py": b"", "foo/bar.py": b"x = 1\n"}

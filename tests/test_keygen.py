@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,23 @@ def test_a_passphrase_is_asked_for_and_encrypts_the_private_key(tmp_path: Path) 
         load_signing_key(pem, name="k")
     assert caught.value.code == "key-passphrase"
     assert load_signing_key(pem, name="k", passphrase=b"open sesame")
+
+
+@pytest.mark.parametrize("name", ["", "keys/", ".", "..", "keys/.hidden"])
+def test_a_name_of_which_no_host_would_read_the_key_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "keys").mkdir()
+    done = run_command(["keygen", name, "--type", "ed25519"])
+    assert done.exit_code == 2 and "sourcekey" in done.stderr, done.output
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == []
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "director", "keygen", str(tmp_path / "k"), "--type", "p256"]
+    done = subprocess.run(  # a limit of the size of files stops writes as a full disk does
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and f"{tmp_path / 'k.pem'}: " in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []

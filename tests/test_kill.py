@@ -22,11 +22,12 @@ from typing import Any
 import pytest
 
 from director.audit import Audit
-from director.cache import COMPLETE, Cache
+from director.cache import Cache
 from director.control import DirectorControl
 from director.errors import NotValidated
 from director.store import Store
 from director.tls.keys import SigningKey
+from director.tls.naming import COMPLETE
 from tests.trust_cases import Workshop
 
 #: Calls that change the file system, by which everything here writes (pathlib, tempfile and shutil call these).

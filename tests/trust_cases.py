@@ -594,6 +594,11 @@ BINDING = [
         "another key in the manifest", "manifest-key", lambda s: s.good(key_fingerprint="sha256:00")
     ),
     Case(
+        "another algorithm in the manifest",
+        "manifest-key",
+        lambda s: s.good(key_algorithm="ed25519"),
+    ),
+    Case(
         "the signed TLI changed",
         "manifest-members",
         members_are(lambda m: [Member(TLI_NAME, b"{}"), *m[1:]]),
@@ -739,6 +744,10 @@ ZIP = [
     Case("a backslash", "zip-name", named(b"..\\evil.py"), status=6),
     Case("NUL", "zip-name", named(b"app/a.py\0.txt"), status=6),
     Case("a control character", "zip-name", named(b"app/\x1b[2J.py"), status=6),
+    Case("a C1 control character", "zip-name", named("app/\x9b2J.py".encode()), status=6),
+    Case("a separator of lines", "zip-name", named("app/a\u2028b.py".encode()), status=6),
+    Case("an override of direction", "zip-name", named("app/\u202egnp.py".encode()), status=6),
+    Case("a part that no disk takes", "zip-name", named(b"app/" + b"x" * 256), status=6),
     Case("an empty name", "zip-name", named(b""), status=6),
     Case("not UTF-8", "zip-name", named(b"app/\xff.py"), status=6),
     Case(
@@ -838,6 +847,8 @@ ZIP = [
     Case("sitecustomize", "reserved-name", zipped(A, Raw(b"sitecustomize.py"))),
     Case("its own thespian", "reserved-name", zipped(A, Raw(b"thespian/__init__.py"))),
     Case("its own director", "reserved-name", zipped(A, Raw(b"director.py"))),
+    Case("the cache's mark", "reserved-name", zipped(A, Raw(b".unloaded"))),
+    Case("below the cache's mark", "reserved-name", zipped(A, Raw(b".Complete/x"))),
     Case("a module of the standard library", "reserved-name", zipped(A, Raw(b"json/__init__.py"))),
 ]
 

@@ -49,7 +49,7 @@ class Files(Base):
 
         Raises:
             DirectorError: code ``exists``; an existing file is never overwritten.
-            UsageError: there is no such kind.
+            UsageError: there is no such kind, or the name has no last part that a key file could have.
         """
         from director.tls.keys import generate_ed25519, generate_key, generate_p256
 
@@ -60,6 +60,12 @@ class Files(Base):
         }
         if kind not in makers:
             raise UsageError(f"{kind!r} is no kind of key.", hint=f"Known are {', '.join(makers)}.")
+        base = os.path.basename(name)  # noqa: PTH119 - Path("keys/") has the name "keys"
+        if not base or base.startswith("."):
+            raise UsageError(
+                f"{name!r} is no name of a key pair.",
+                hint="Give a path without ending, such as `sourcekey`; no host reads hidden key files.",
+            )
         private, public = Path(f"{name}.pem"), Path(f"{name}_tls.key")
         key = makers[kind]()
         told = passphrase or self.environ.get("THESPIAN_SIGNING_KEY_PASSPHRASE", "")

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from director.cache import COMPLETE
 from director.doctor import places, ports
 from director.doctor.finding import Finding
 from director.doctor.units import units
@@ -28,6 +27,7 @@ from director.settings.config import read_trust, survey_config
 from director.settings.tli import parse_tli
 from director.store import Store
 from director.system import SystemProcesses
+from director.tls.naming import COMPLETE
 from director.tls.rules import moment
 from director.tls.verify import Verdict
 from director.tls.version import is_pep440

@@ -29,7 +29,12 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _UTF8 = 0x800
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: C0, DEL and C1, and the separators of lines and paragraphs: they reach terminals and logs.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: Bidi_Control (UAX #9, table 4): a name that holds one is shown as another name.
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+#: Bytes that file systems take for one part of a path (NAME_MAX).
+_LONGEST_PART = 255
 #: What Python makes of a file name's bytes that are no UTF-8 (PEP 383); ZIP has no place for it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_PARTS = frozenset({"", ".", ".."})
@@ -60,12 +65,16 @@ def check_member_name(name: str) -> str | None:
         return "is empty or longer than 512 characters"
     if _CONTROL.search(name):
         return "has a control character"
+    if _BIDI.search(name):
+        return "has a character that turns the direction of writing"
     if _SURROGATE.search(name):
         return "is not UTF-8"
     if "\\" in name or ":" in name or name.startswith("/"):
         return "is absolute, names a drive or has a backslash"
     if not _NO_PARTS.isdisjoint(name.split("/")):
         return "has an empty, `.` or `..` part"
+    if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
+        return f"has a part of more than {_LONGEST_PART} bytes, which no file system takes"
     return None
 
 

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from director.errors import DirectorError
 from director.tls.version import check_version
 
+#: Names in an unpacked source that are the cache's own (`director.cache` tells what they mean).
+COMPLETE, UNLOADED = ".complete", ".unloaded"
+
 _GROUP = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 
 
@@ -80,10 +83,15 @@ def top_level_names(members: Iterable[str]) -> tuple[str, ...]:
 
 
 def reserved_names(members: Iterable[str]) -> tuple[str, ...]:
-    """Top-level names of a source that no source may have, sorted.
+    """Names at the top of a source that no source may have, sorted.
 
     A module of the standard library's name would break the library in the actor's process; ``director`` and
-    ``thespian`` are the host's own there; a Python that such a process starts would run the ``customize`` modules.
+    ``thespian`` are the host's own there; a Python that such a process starts would run the ``customize`` modules. The
+    cache's marks lie beside the members.
     """
     taken = sys.stdlib_module_names | {"director", "thespian", "sitecustomize", "usercustomize"}
-    return tuple(name for name in top_level_names(members) if name in taken)
+    members = list(members)
+    found = {name for name in top_level_names(members) if name in taken}
+    firsts = {member.partition("/")[0] for member in members}
+    found |= {first for first in firsts if first.casefold() in {COMPLETE, UNLOADED}}
+    return tuple(sorted(found))

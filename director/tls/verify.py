@@ -250,7 +250,7 @@ def _check_names(archive: Archive) -> None:
     taken += tuple(n for n in archive.names if "/" not in n and n.casefold().endswith(".pth"))
     if taken:
         raise NotValidated(
-            f"It brings modules of names that are the host's own: {', '.join(taken)}.",
+            f"It brings names that are the host's own: {', '.join(taken)}.",
             hint="Rename them, or leave them out, and build it again.",
             code="reserved-name",
         )
@@ -268,6 +268,12 @@ def _check_binding(
     if manifest.key_fingerprint != key.fingerprint:
         raise NotValidated(
             "Its manifest names another key than the one that signed it.", code="manifest-key"
+        )
+    if manifest.key_algorithm != key.algorithm:
+        raise NotValidated(
+            f"Its manifest names the algorithm {manifest.key_algorithm!r}; its key's is {key.algorithm}.",
+            hint="Build the file again.",
+            code="manifest-key",
         )
     if file_name is not None:
         try:

@@ -65,6 +65,8 @@ def test_a_module_beside_a_package_of_its_name_is_told_with_both() -> None:
         ({"app.py": ""}, {"thespian/x.py": ""}, ["reserved-name"]),
         ({"director.so": ""}, None, ["native", "reserved-name"]),
         ({"TLS-INF/manifest.json": ""}, None, ["reserved-name"]),
+        ({".unloaded": ""}, None, ["reserved-name"]),
+        ({"app.py": ""}, {".complete/x": ""}, ["reserved-name"]),
         ({"app.py": "import thespian.importlib\n"}, None, ["old-habit"]),
         ({"app.py": "from thespian import importlib\n"}, None, ["old-habit"]),
         (

@@ -104,10 +104,12 @@ def test_everything_wrong_with_the_selection_is_told_at_once(
     (tree / "app/gone.py").symlink_to(tree / "nowhere.py")
     os.mkfifo(tree / "app/pipe")
     (tree / "app/a:b.txt").write_text("")
+    (tree / "app/a\u202eb.txt").write_text("")
     with pytest.raises(SeveralProblems) as caught:
         names(tree, "app/", "nothing/*.py")
     assert sorted(caught.value.codes) == [
         "link",
+        "member-name",
         "member-name",
         "private-key",
         "sources",

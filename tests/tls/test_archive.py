@@ -39,12 +39,22 @@ def test_the_same_members_give_the_same_bytes_and_the_date_is_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/a", "a/../b", "./a", "a//b", "a\\b", "c:a", "a\nb", "a/", "x" * 513, "\udce9"]
+    "name",
+    [
+        *("", "/a", "a/../b", "./a", "a//b", "a\\b", "c:a", "a\nb", "a/", "x" * 513, "\udce9"),
+        *("a/\x9b31m", "a\u2028b", "a\u202etxt.py", "a\u2066b", "\u200fa"),
+        *("a/" + "x" * 256, "\u00e9" * 128 + "/a.py"),
+    ],
 )
 def test_names_that_no_host_would_accept_are_not_written(name: str) -> None:
     with pytest.raises(DirectorError) as caught:
         write_archive([Member(name, b"")])
     assert caught.value.code == "member-name"
+
+
+def test_the_longest_part_of_a_name_that_file_systems_take_is_written() -> None:
+    name = "a/" + "\u00e9" * 127 + "x"
+    assert read_archive(write_archive([Member(name, b"")])).names == (name,)
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "a"), ("A.py", "a.py"), ("é", "e\u0301")])
