@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,11 @@ from director.errors import DirectorError
 
 #: Bytes of a file that a person wrote: settings, a TLI, a key.
 LONGEST_TEXT = 4 << 20
+#: How the name of a temporary file ends, whatever it is to become: nobody else's file is taken for one.
+UNFINISHED = ".unfinished"
+_TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(UNFINISHED)}", re.ASCII | re.DOTALL)
+#: Bytes of a name that leave room for what a temporary file's has more.
+_ROOM = 255 - len(f"..12345678{UNFINISHED}")
 #: Bytes of a file of the state directory; marks of 500 files of each of some hundred groups stay below.
 LONGEST_STATE = 256 << 20
 
@@ -93,9 +99,7 @@ def write_atomically(
         mode: permission bits of the new file.
         owner: user and group that the new file is given to; None leaves it to the writing process.
     """
-    import tempfile  # not for commands that only read
-
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, temporary = open_temporary(target)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -106,14 +110,28 @@ def write_atomically(
                 os.fchmod(stream.fileno(), mode)  # not by its name, which may be another's by now
             os.fsync(stream.fileno())
         if not hasattr(os, "fchmod"):
-            Path(name).chmod(mode)
-        Path(name).replace(target)
+            temporary.chmod(mode)
+        temporary.replace(target)
         sync_directory(target.parent)
     except BaseException as problem:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(problem, OSError):  # a full disk is told by the descriptor, which has no name
             problem.filename = str(target)
         raise
+
+
+def open_temporary(target: Path) -> tuple[int, Path]:
+    """A new temporary file beside a file that is to be written: its descriptor and path (OSError)."""
+    import tempfile  # not for commands that only read
+
+    name = target.name if len(os.fsencode(target.name)) <= _ROOM else target.name[:40]
+    handle, path = tempfile.mkstemp(prefix=f".{name}.", suffix=UNFINISHED, dir=target.parent)
+    return handle, Path(path)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `open_temporary` gave a file this base name; where none is at work, it was killed."""
+    return bool(_TEMPORARY.fullmatch(name))
 
 
 def create_files(files: Sequence[tuple[Path, bytes, int]]) -> None:

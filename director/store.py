@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from director.cache import Cache
 from director.errors import DirectorError, KeyProblem, NotFound
 from director.files import (
     digest_regular,
+    is_temporary,
     locked,
     make_private,
     owner_for,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 LOCK_LIMIT = 120.0
 #: In the state directory: the highest versions seen (`director.marks`).
 MARKS = "marks.json"
-#: Seconds after which a temporary file beside a .tls is nobody's any more.
+#: Seconds after which a temporary or staged file is nobody's any more.
 LEFTOVER_AGE = 3600.0
 #: The name of a staged file: what it will be called, and its SHA-256.
 _STAGED = re.compile(r"\.(.+\.tls)\.([0-9a-f]{64})\.staged", re.ASCII)
@@ -82,7 +84,7 @@ class Store:
 
         good: list[PublicKey] = []
         bad: list[KeyProblem] = []
-        for path in sorted(self.directory.glob("*_tls.key")):
+        for path in self.key_files():
             try:
                 pem = read_regular(path, _LONGEST_KEY)
                 good.append(load_public_key(pem, name=str(path), min_bits=min_bits))
@@ -91,6 +93,10 @@ class Store:
             except OSError as problem:
                 bad.append(KeyProblem(f"{path}: {problem.strerror}.", code="key-unreadable"))
         return good, bad
+
+    def key_files(self) -> list[Path]:
+        """The files of public keys. Hidden ones are none, as for Thespian's own director (``glob.glob``)."""
+        return sorted(self.directory.glob("[!.]*_tls.key"))
 
     # ---- what is available -----------------------------------------------------------------------
 
@@ -105,24 +111,30 @@ class Store:
     def available(self) -> dict[str, list[Available]]:
         """Every group's .tls files, newest version first; groups sorted by name.
 
+        Of equal versions in several spellings (3.0, 3.0.0) the file that came last is first: it took the others' place.
         A group that has only a ``GROUP.tli`` is there with no files. What is no regular file is not there at all: a
         dangling link has no bytes, and opening a FIFO could block for ever.
         """
-        groups: dict[str, list[Available]] = {}
+        groups: dict[str, list[tuple[Available, int]]] = {}
         for path in sorted(self.directory.glob("*.tl[si]")):
             try:
                 group, version = split_file_name(path.name)
             except DirectorError:
                 continue  # `misnamed` tells of it
-            if not path.is_file():
+            try:
+                told = path.stat()
+            except OSError:
+                continue
+            if not stat.S_ISREG(told.st_mode):
                 continue
             if path.suffix == ".tls":
-                groups.setdefault(group, []).append(Available(path, group, version))
+                found = Available(path, group, version)
+                groups.setdefault(group, []).append((found, told.st_ctime_ns))
             elif version is None:
                 groups.setdefault(group, [])
         for files in groups.values():
-            files.sort(key=lambda one: version_key(one.version), reverse=True)
-        return dict(sorted(groups.items()))
+            files.sort(key=lambda one: (version_key(one[0].version), one[1]), reverse=True)
+        return {group: [one for one, _ in files] for group, files in sorted(groups.items())}
 
     def misnamed(self) -> list[DirectorError]:
         """What is wrong with the names of .tls and .tli files that are passed over; hidden ones are nobody's."""
@@ -173,6 +185,25 @@ class Store:
 
     # ---- writing ---------------------------------------------------------------------------------
 
+    def require_place(self, name: str) -> None:
+        """Raise DirectorError (code ``irregular``) where no file of this base name could be placed."""
+        target = self.directory / name
+        if target.is_dir() and not target.is_symlink():
+            raise DirectorError(
+                f"{target} is a directory, so that no file can be placed there; nothing was changed.",
+                hint="Move it out of the way.",
+                code="irregular",
+            )
+
+    def same_version(self, name: str) -> list[Path]:
+        """The files whose version is equal to that of a base name, and written otherwise (1.0, 1.0.0)."""
+        group, version = split_file_name(name)
+        return [
+            one.path
+            for one in self.available().get(group, [])
+            if one.path.name != name and version_key(one.version) == version_key(version)
+        ]
+
     def stage(self, name: str, data: bytes, sha256: str) -> Path:
         """Write a .tls file beside its place, whole and flushed, so that no full disk can come between what follows.
 
@@ -188,10 +219,17 @@ class Store:
         return staged
 
     def place(self, staged: Path) -> Path:
-        """Put a staged file, which was accepted, into its place; the old file or the whole new one is there."""
+        """Put a staged file, which was accepted, into its place; the old file or the whole new one is there.
+
+        Its place is also that of a file whose version is equal and written otherwise. That goes last: the one that came
+        last is the first of `available`, so that the replacement is done before.
+        """
         target = self.directory / _STAGED.sub(r"\1", staged.name)
         staged.replace(target)
         sync_directory(self.directory)
+        for other in self.same_version(target.name):
+            if not other.samefile(target):  # as it is where case does not count
+                other.unlink(missing_ok=True)
         return target
 
     def finish(self, accepted: Container[str]) -> None:
@@ -207,11 +245,25 @@ class Store:
                     self.place(staged)
 
     def _drop_leftovers(self) -> None:
-        """What killed installs left long ago; a younger one may be another command's, at work now."""
-        for path in self.directory.glob(".*.tls.*"):
+        for path in self.leftovers(LEFTOVER_AGE):
             with contextlib.suppress(OSError):
-                if time.time() - path.lstat().st_mtime > LEFTOVER_AGE:
-                    path.unlink()
+                path.unlink()
+
+    def leftovers(self, age: float) -> list[Path]:
+        """What killed commands left in the director directory; a younger one may be another command's, at work now.
+
+        Args:
+            age: seconds since it was written.
+        """
+        before = time.time() - age
+        found = []
+        for path in sorted(self.directory.glob(".*")):
+            if is_temporary(path.name) or _STAGED.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    told = path.lstat()
+                    if stat.S_ISREG(told.st_mode) and told.st_mtime < before:
+                        found.append(path)
+        return found
 
     def keep_newest(self, group: str, limit: int, keep: Path) -> list[Path]:
         """TLS_Keep_Limit: delete the oldest files of a group beyond ``limit``, never ``keep``.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from director.errors import DirectorError
-from director.files import sync_directory
+from director.files import open_temporary, sync_directory
 from director.tls.archive import read_parts
 from director.tls.container import open_envelope
 from director.tls.naming import split_file_name
@@ -78,13 +77,13 @@ def _to_directory(folder: Path, name: str, data: bytes) -> bool:
             code="publish",
         )
     target = folder / name
-    handle, part = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    handle, part = open_temporary(target)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(part).chmod(0o644)
+        part.chmod(0o644)
         try:
             os.link(part, target)  # unlike a rename it never replaces, even in a race
         except FileExistsError:
@@ -92,7 +91,7 @@ def _to_directory(folder: Path, name: str, data: bytes) -> bool:
         sync_directory(folder)
         return True
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _to_filesystem(url: str, name: str, data: bytes) -> bool:

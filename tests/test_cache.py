@@ -338,3 +338,12 @@ def test_a_link_in_the_place_of_the_cache_itself_is_not_used(
     with pytest.raises(DirectorError) as caught:
         cache.fill(SHA, members())
     assert caught.value.code == "cache" and not list((tmp_path / "evil").rglob("*.py"))
+
+
+def test_a_name_of_the_longest_kind_is_mended(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "state")
+    name = "app/" + "x" * 252 + ".py"
+    place = cache.fill(SHA, iter([(name, b"x = 1")]))
+    (place / name).write_bytes(b"harmed")
+    assert cache.fill(SHA, iter([(name, b"x = 1")])) == place
+    assert (place / name).read_bytes() == b"x = 1"

@@ -17,6 +17,7 @@ from director.control import DirectorControl
 from director.demo import free_port
 from director.doctor import Finding, places, ports
 from director.doctor.units import units
+from director.files import open_temporary
 from director.tls.keys import SigningKey, generate_key
 from tests.trust_cases import Workshop
 
@@ -214,3 +215,29 @@ def test_a_file_whose_time_is_over_within_a_week_is_told(
     (tmp_path / "app-2.0.tls").write_bytes(Workshop(key, tmp_path).good(expires=end.isoformat()))
     found = codes(DirectorControl(tmp_path, environ={}).doctor())
     assert (("warning", "expires-soon") in found) == told
+
+
+def test_hidden_keys_damaged_marks_and_what_writes_left_are_told_and_nobody_elses_hidden_files(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    (tmp_path / "sourcekey_tls.key").write_bytes(key.public_pem)
+    (tmp_path / ".other_tls.key").write_bytes(key.public_pem)
+    handle, left = open_temporary(tmp_path / "app-2.0.tls")
+    os.close(handle)
+    staged = tmp_path / f".app-2.0.tls.{'ab' * 32}.staged"
+    keep = tmp_path / ".app-2.0.tls.keep"
+    for path in (left, staged, keep, tmp_path / ".app.tli"):
+        path.write_bytes(b"{")
+        os.utime(path, (1, 1))
+    (tmp_path / ".state").mkdir(mode=0o700)
+    (tmp_path / ".state" / "marks.json").write_text("{")
+    found = DirectorControl(tmp_path, environ={}).doctor()
+    told = [one for one in found if one.code in {"hidden-key", "marks", "stale", "tli"}]
+    assert codes(told) == [
+        *[("error", "marks"), ("warning", "hidden-key")],
+        *[("warning", "stale"), ("warning", "stale")],
+    ]
+    assert {one.text.split()[0] for one in told if one.code == "stale"} == {str(left), str(staged)}
+    (tmp_path / "app-2.0.tls").write_bytes(Workshop(key, tmp_path).good())
+    again = DirectorControl(tmp_path, environ={}).doctor()
+    assert [one.code for one in again].count("marks") == 1, "once, not for each file"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import director.marks
 from director.control import DirectorControl, source_hash
 from director.errors import DirectorError, NotValidated
+from director.history import Pin
 from director.tls.keys import SigningKey, generate_key
 from tests.commands import Result, run_command
 from tests.trust_cases import CASES, Workshop
@@ -221,3 +223,63 @@ def test_what_lies_here_or_is_loaded_is_not_forgotten_for_what_comes_after(
     known = trust.marks.read().accepted
     kept = {version for version, data in files.items() if hashlib.sha256(data).hexdigest() in known}
     assert kept == {"1.0", "1.1", "1.3", "1.4"}
+
+
+def test_other_bytes_of_a_version_take_its_place_in_whatever_spelling(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    assert install(shop, tmp_path, "app-3.0.0.tls", shop.good(version="3.0.0")).exit_code == 0
+    for name in ("app-3.0.tls", "app-3.tls", "app-v3.0.0.tls", "app-3.0.0.tls"):
+        version = name[4:-4]
+        data = shop.good(version=version, actors=())
+        assert install(shop, tmp_path, name, data).exit_code == 7
+        assert install(shop, tmp_path, name, data, "--replace").exit_code == 0
+        assert [path.name for path in shop.directory.glob("*.tls")] == [name]
+    other = shop.good(version="3.1")
+    assert install(shop, tmp_path, "app-3.1.tls", other).exit_code == 0
+    assert len(list(shop.directory.glob("*.tls"))) == 2, "another version takes no place"
+
+
+def test_of_equal_versions_the_file_that_came_last_counts(shop: Workshop) -> None:
+    store = DirectorControl(shop.directory, environ={}).store
+    for name in ("app-1.0.0.tls", "app-1.0.tls", "app-0.9.tls"):
+        path = shop.directory / name
+        path.write_bytes(b"x")
+        while path.stat().st_ctime_ns <= max(
+            (one.stat().st_ctime_ns for one in shop.directory.glob("*.tls") if one != path),
+            default=0,
+        ):  # where the file system's clock is coarse
+            path.touch()
+    told = [one.path.name for one in store.available()["app"]]
+    assert told == ["app-1.0.tls", "app-1.0.0.tls", "app-0.9.tls"]
+
+
+def test_what_a_pin_names_is_replaced_by_no_other_name(shop: Workshop, tmp_path: Path) -> None:
+    assert install(shop, tmp_path, "app-3.0.0.tls", shop.good(version="3.0.0")).exit_code == 0
+    pin = Pin("app", "3.0.0", "app-3.0.0.tls", "2026-01-01T00:00:00+00:00")
+    (shop.directory / ".state" / "pins.json").write_text(json.dumps({"app": asdict(pin)}))
+    before = len(audit(shop))
+    data = shop.good(version="3.0", actors=())
+    done = install(shop, tmp_path, "app-3.0.tls", data, "--replace")
+    assert done.exit_code == 1 and "director unpin app" in done.stderr
+    assert [path.name for path in shop.directory.glob("*.tls")] == ["app-3.0.0.tls"]
+    assert len(audit(shop)) == before
+    data = shop.good(version="3.0.0", actors=())
+    assert install(shop, tmp_path, "app-3.0.0.tls", data, "--replace").exit_code == 0
+
+
+def test_a_directory_in_the_files_place_is_told_before_anything_is_marked(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    (shop.directory / "app-3.0.tls").mkdir()
+    done = install(shop, tmp_path, "app-3.0.tls", shop.good(version="3.0"))
+    assert done.exit_code == 1 and "app-3.0.tls is a directory" in done.stderr
+    assert install(shop, tmp_path, "app-0.9.tls", shop.good(version="0.9")).exit_code == 0
+    assert [one["version"] for one in audit(shop)] == ["0.9"]
+    assert not list(shop.directory.glob(".app*"))
+
+
+def test_hidden_key_files_validate_nothing(shop: Workshop, tmp_path: Path) -> None:
+    (shop.directory / "sourcekey_tls.key").rename(shop.directory / ".sourcekey_tls.key")
+    done = install(shop, tmp_path, "app-2.0.tls", shop.good())
+    assert done.exit_code == 7 and audit(shop)[-1]["code"] == "no-keys"

@@ -25,6 +25,7 @@ from director.audit import Audit
 from director.cache import Cache
 from director.control import DirectorControl
 from director.errors import NotValidated
+from director.files import open_temporary
 from director.store import Store
 from director.tls.keys import SigningKey
 from director.tls.naming import COMPLETE
@@ -176,6 +177,31 @@ def test_install_that_replaces_a_versions_bytes(shop: Workshop, tmp_path: Path) 
     assert each_kill(lambda: _install(shop, new, replace=True), shop.directory, check) >= 12
 
 
+def test_install_that_replaces_a_version_of_another_spelling(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    old, new = shop.directory / "app-1.0.tls", tmp_path / "app-1.0.0.tls"
+    before = old.read_bytes()
+    new.write_bytes(shop.good(version="1.0.0"))
+
+    def counts() -> bytes:
+        return DirectorControl(shop.directory, environ={}).store.find("app").path.read_bytes()
+
+    def check(done: bool) -> None:
+        control = DirectorControl(shop.directory, environ={})
+        assert counts() in {before, new.read_bytes()}
+        placed = (shop.directory / new.name).is_file()
+        assert counts() == new.read_bytes() or not placed, "what was placed counts at once"
+        assert old.exists() is not done
+        control.trust("load").finish_installs()
+        held = counts()
+        control.install(new, replace=held == before)
+        assert names(shop.directory) == {"sourcekey_tls.key", new.name}
+        assert counts() == new.read_bytes()
+
+    assert each_kill(lambda: _install(shop, new, replace=True), shop.directory, check) >= 12
+
+
 MEMBERS = {f"foo/m{number}.py": b"x = %d\n" % number for number in range(4)}
 
 
@@ -248,14 +274,30 @@ def test_keep_limits(shop: Workshop) -> None:
 def test_temporary_files_that_killed_installs_left_go_when_they_are_old(
     shop: Workshop, tmp_path: Path
 ) -> None:
-    old, young = shop.directory / ".app-1.5.tls.x1", shop.directory / ".app-1.6.tls.x2"
-    for path in (old, young):
+    def left(name: str) -> Path:
+        handle, path = open_temporary(shop.directory / name)
+        os.close(handle)
+        return path
+
+    staged = f".app-1.4.tls.{'ab' * 32}.staged"
+    old = [left("app-1.5.tls"), left("app.tli"), left(staged), shop.directory / staged]
+    young = left("app-1.6.tls")
+    mine = [
+        ".app-0.9.tls.keep",
+        ".app-0.9.tls.abcd1234",
+        f".app-0.9.tls.{'ab' * 32}",
+        ".x.unfinished",
+    ]
+    operators = [shop.directory / name for name in mine]
+    for path in (*old, young, *operators):
         path.write_bytes(b"half")
-    os.utime(old, (1, 1))
+        if path is not young:
+            os.utime(path, (1, 1))
     new = tmp_path / "app-2.0.tls"
     new.write_bytes(shop.good())
     _install(shop, new)
-    assert not old.exists() and young.exists()
+    assert not any(path.exists() for path in old) and young.exists()
+    assert all(path.exists() for path in operators), "nobody else's hidden files are touched"
 
 
 # ---- full disk, concurrent commands ------------------------------------------------------------------

@@ -44,7 +44,7 @@ def trust_token(store: Store) -> str:
     """Changes whenever keys, settings about trust or marks do; cheap enough to be asked every few seconds."""
     told = []
     found = [
-        *store.directory.glob("*_tls.key"),
+        *store.key_files(),
         *store.directory.glob("*.cfg"),
         store.state / MARKS,
     ]

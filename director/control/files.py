@@ -183,6 +183,7 @@ class Files(Base):
         data = trust.read(path)
         with self.store.lock("install"):
             self.store.finish(trust.accepted())
+            self._require_place(path.name)
             staged: Path | None = None
 
             def stage(sha256: str, _: Any) -> None:
@@ -200,6 +201,17 @@ class Files(Base):
                 if staged is not None:
                     staged.unlink(missing_ok=True)
                 raise
+
+    def _require_place(self, name: str) -> None:
+        """Raise DirectorError where a file cannot take its place, before anything is noted."""
+        self.store.require_place(name)
+        pin = self.pins().get(split_file_name(name)[0])
+        if pin and self.store.directory / pin.file in self.store.same_version(name):
+            raise DirectorError(
+                f"The group {pin.group} is pinned to {pin.file}, whose place {name} would take; nothing was changed.",
+                hint=f"`director unpin {pin.group}`, install it, then pin that.",
+                code="pinned",
+            )
 
     def gensrc(self, *arguments: str) -> Generated:
         """Make GROUP[-VERSION].tls and GROUP.tli in the director directory (guide 2.3).

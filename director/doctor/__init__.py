@@ -19,10 +19,11 @@ from pathlib import Path
 from director.doctor import places, ports
 from director.doctor.finding import Finding
 from director.doctor.units import units
-from director.errors import DirectorError, SettingsError
+from director.errors import DirectorError, NotValidated, SettingsError
 from director.files import read_text
 from director.history import Pins
 from director.loading import pinned_file
+from director.marks import Marks
 from director.settings.config import read_trust, survey_config
 from director.settings.tli import parse_tli
 from director.store import Store
@@ -68,6 +69,7 @@ def examine(patient: Patient) -> list[Finding]:
         *_python(),
         *_keys(patient),
         *_permissions(patient.store),
+        *_marks(patient),
         *_settings(patient),
         *_tlis(patient),
         *_sources(patient),
@@ -107,6 +109,13 @@ def _keys(patient: Patient) -> Iterator[Finding]:
             f"No *_tls.key file of {store.directory} can validate anything.",
             "Place the public key of who signs your sources there (`director keygen` makes a pair).",
         )
+    for path in sorted(store.directory.glob(".*_tls.key")):
+        yield Finding(
+            "warning",
+            "hidden-key",
+            f"{path} is hidden, and so is no key of this host.",
+            "Remove it; or, where it is to validate sources, give it a name without the dot.",
+        )
     for path in sorted(store.directory.glob("*.pem")):
         yield Finding(
             "warning",
@@ -117,7 +126,7 @@ def _keys(patient: Patient) -> Iterator[Finding]:
 
 
 def _permissions(store: Store) -> Iterator[Finding]:
-    looked_at = [store.directory, *sorted(store.directory.glob("*_tls.key"))]
+    looked_at = [store.directory, *store.key_files()]
     looked_at += sorted(store.directory.glob("*.cfg"))
     # Root, who may do all anyway, and the user that the actor system runs as.
     place = store.state if store.state.is_dir() else store.directory
@@ -156,6 +165,13 @@ def _name_of(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+def _marks(patient: Patient) -> Iterator[Finding]:
+    try:
+        Marks(patient.store.state).read()
+    except NotValidated as problem:
+        yield Finding("error", problem.code, problem.message, problem.hint)
 
 
 def _settings(patient: Patient) -> Iterator[Finding]:
@@ -197,7 +213,7 @@ def _settings(patient: Patient) -> Iterator[Finding]:
 
 
 def _tlis(patient: Patient) -> Iterator[Finding]:
-    for path in sorted(patient.store.directory.glob("*.tli")):
+    for path in sorted(patient.store.directory.glob("[!.]*.tli")):
         try:
             parse_tli(read_text(path), name=str(path), environ=patient.environ)
         except SettingsError as problem:
@@ -210,7 +226,7 @@ def _sources(patient: Patient) -> Iterator[Finding]:
     for problem in patient.store.misnamed():
         remedy = f"Give it the name that it was built with, or remove it. {problem.hint}"
         yield Finding("warning", problem.code, problem.message, remedy)
-    for path in sorted(patient.store.directory.glob("*.tls")):
+    for path in sorted(patient.store.directory.glob("[!.]*.tls")):
         if not path.is_file():
             text = f"{path} is no regular file, and is passed over."
             yield Finding(
@@ -218,7 +234,8 @@ def _sources(patient: Patient) -> Iterator[Finding]:
             )
     try:
         read_trust(patient.store.directory, patient.environ)
-    except SettingsError:
+        Marks(patient.store.state).read()
+    except (SettingsError, NotValidated):
         return  # it is a finding already, and a question now would be audited as a refusal
     for files in patient.store.available().values():
         for one in files:
@@ -263,7 +280,7 @@ def _clock(store: Store) -> Iterator[Finding]:
 
 def _stale(store: Store) -> Iterator[Finding]:
     before = time.time() - STALE_AFTER
-    left = [p for p in store.directory.glob(".*.tls.*") if p.is_file()]
+    left = store.leftovers(STALE_AFTER)
     unpacked = store.state / "unpacked"
     if unpacked.is_dir():
         for path in unpacked.iterdir():
