@@ -8,6 +8,7 @@ the actor system goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,9 @@ from director.settings.config import Config, read_config
 
 #: Seconds that each of the two actors may take to answer its first message.
 START_LIMIT = 20.0
+#: The most files that a process of the system may have open, where the host allows so many. Not more: some programs
+#: that an actor may start close one after the other all that they could have.
+OPEN_FILES = 65_536
 
 
 def start(config: Config, state: Path) -> dict[str, Any]:
@@ -96,12 +100,33 @@ def logging_problem(config: Config) -> str:
     return told
 
 
+def allow_connections() -> None:
+    """Have as many files open as the host allows, within reason: the usual soft limit is 1024.
+
+    Thespian's Admin ends at the first connection beyond its limit (TCPTransport accepts without looking). It waits by
+    `selectors`, which takes any number. Actors inherit the limit; `select.select` there takes no file from 1024 on,
+    which the old limit did not give at all.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # macOS: less than what is told may be allowed
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(arguments: list[str]) -> int:
     """The process's whole life; 0 when the system stands."""
     directory, state, result = (Path(argument) for argument in arguments)
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    allow_connections()
     try:
         config = read_config(directory, os.environ)
         refused = logging_problem(config)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from director.actors.host import OPEN_FILES
 from director.errors import LoadFailed, NotRunning
 from director.system import session_members
 from tests.conftest import Host
@@ -156,6 +161,30 @@ def test_a_file_of_12_mb_loads(host: Host) -> None:
     assert ask(host, {})["word"] == "one"
     done = director(host, "tlsinfo", "app-1.0.tls", "contents")
     assert done.returncode == 0 and "18000000  app/noise.txt" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/limits")
+def test_more_connections_than_the_callers_limit_of_open_files_do_not_end_the_admin(
+    host: Host,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        host.control.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    host.put("app", "1.0", tli(), sources())
+    host.control.load("app")
+    wanted = min(hard, OPEN_FILES)
+    pids = [admin_of(host), ask(host, {})["pid"]]
+    port = json.loads((host.directory / ".state" / "system.json").read_text())["admin_port"]
+    with contextlib.ExitStack() as held:
+        for _ in range(300):
+            held.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+        assert host.control.loaded()
+    assert admin_of(host) == pids[0]
+    for pid in pids:  # an actor is a fork of the Director
+        assert f"Max open files            {wanted} " in Path(f"/proc/{pid}/limits").read_text()
 
 
 @pytest.mark.slow
