@@ -1,12 +1,14 @@
 """kill -9 at every file-system step of install, unpacking, keep limits and marks: the old state or the new, never
 between.
 
-Each step is a call that changes the file system, in a process of its own that is killed just before it; the last run
-goes through. What a killed process leaves is then used by the next command, which has to come out right.
+Each step is a call that changes the file system, in a process of its own that is killed just before it, and in the
+midst of it where it writes: half of the bytes are there then. The last run goes through. What a killed process leaves
+is then used by the next command, which has to come out right.
 """
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import io
 import json
@@ -34,7 +36,7 @@ from tests.trust_cases import Workshop
 #: Calls that change the file system, by which everything here writes (pathlib, tempfile and shutil call these).
 STEPS = (
     *("open", "write", "fsync", "replace", "rename", "unlink", "rmdir", "mkdir", "chmod"),
-    *("fchown", "ftruncate", "link", "symlink", "truncate"),
+    *("fchown", "ftruncate", "link", "symlink", "truncate", "sendfile", "copy_file_range"),
 )
 
 
@@ -42,25 +44,60 @@ def _killed_at(step: int, action: Callable[[], Any]) -> None:
     """Run an action in this process and kill it before its ``step``-th change of the file system."""
     left = [step]
 
+    def count(torn: Callable[[], Any] = lambda: None) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            torn()
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            reads = real is OPEN and not args[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            reads |= real is STREAM and not set(str(args[1:2] or "r")) & set("wax+")
-            if not reads:
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if real is WRITE:
+                count()
+                count(lambda: WRITE(args[0], args[1][: len(args[1]) // 2]))
+            elif real is not OPEN or args[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                count()
             return real(*args, **kwargs)
 
         return call
 
+    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if not set(mode) & set("wax+"):
+            return STREAM(file, mode, *args, **kwargs)
+        count()
+        return Writing(STREAM(file, mode, *args, **kwargs), count)
+
     for name in STEPS:
-        setattr(os, name, counted(getattr(os, name)))
-    io.open = counted(io.open)  # what Path.open and Path.write_bytes call
+        if hasattr(os, name):
+            setattr(os, name, counted(getattr(os, name)))
+    # What Path.open, Path.write_bytes and os.fdopen call, and what everybody else does (shutil.copyfile).
+    io.open = builtins.open = opened
     action()
 
 
-OPEN, STREAM = os.open, io.open
+class Writing:
+    """A stream that is written, each write in two steps: before it, and when half of it has reached the disk."""
+
+    def __init__(self, stream: Any, count: Callable[..., None]) -> None:
+        self._stream = stream
+        self._count = count
+
+    def write(self, data: Any) -> Any:
+        self._count(self._stream.flush)
+        self._count(lambda: (self._stream.write(data[: len(data) // 2]), self._stream.flush()))
+        return self._stream.write(data)
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, *told: object) -> None:
+        self._stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+OPEN, STREAM, WRITE = os.open, io.open, os.write
 
 
 def each_kill(action: Callable[[], Any], start: Path, check: Callable[[bool], None]) -> int:
@@ -118,8 +155,10 @@ def test_install_of_a_new_version(shop: Workshop, tmp_path: Path) -> None:
                 assert control.check(one.path).valid, "a file that is there is whole and accepted"
         control.install(new)  # the same command again comes out right, whatever the killed one left
         assert placed.read_bytes() == new.read_bytes() and control.check(placed).valid
-        for line in Audit(control.state).path.read_text().splitlines():
-            assert json.loads(line)["code"] == "valid"
+        *before, last = Audit(control.state).path.read_text().splitlines()
+        whole = [line for line in before if line.endswith("}")]
+        assert len(before) - len(whole) <= 1, "a line that the kill cut short stands alone"
+        assert {json.loads(line)["code"] for line in (*whole, last)} == {"valid"}
 
     assert each_kill(lambda: _install(shop, new), shop.directory, check) >= 12
 
@@ -158,6 +197,45 @@ def test_what_a_kill_left_staged_is_placed_by_load_and_refresh_if_it_was_accepte
     assert names(shop.directory) == {"sourcekey_tls.key", "app-1.0.tls", "app-2.0.tls"}
 
 
+def _overwrite(target: Path, staged: Path) -> None:
+    target.write_bytes(staged.read_bytes())
+
+
+def _overwrite_by_descriptor(target: Path, staged: Path) -> None:
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(handle, staged.read_bytes())
+    os.close(handle)
+
+
+def _copy(target: Path, staged: Path) -> None:
+    shutil.copyfile(staged, target)
+
+
+def _remove_first(target: Path, staged: Path) -> None:
+    target.unlink(missing_ok=True)
+    staged.rename(target)
+
+
+@pytest.mark.parametrize("harm", [_overwrite, _overwrite_by_descriptor, _copy, _remove_first])
+def test_these_tests_see_a_place_that_is_written_otherwise_than_in_one_step(
+    shop: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[Path, Path], None],
+) -> None:
+    """Else they would prove nothing of the file that is there."""
+
+    def place(store: Store, staged: Path) -> Path:
+        target = store.directory / "app-1.0.tls"
+        harm(target, staged)
+        staged.unlink(missing_ok=True)
+        return target
+
+    monkeypatch.setattr(Store, "place", place)
+    with pytest.raises((AssertionError, FileNotFoundError)):
+        test_install_that_replaces_a_versions_bytes(shop, tmp_path)
+
+
 def _install(shop: Workshop, path: Path, *, replace: bool = False) -> None:
     DirectorControl(shop.directory, environ={}).install(path, replace=replace)
 
@@ -180,9 +258,9 @@ def test_install_that_replaces_a_versions_bytes(shop: Workshop, tmp_path: Path) 
 def test_install_that_replaces_a_version_of_another_spelling(
     shop: Workshop, tmp_path: Path
 ) -> None:
-    old, new = shop.directory / "app-1.0.tls", tmp_path / "app-1.0.0.tls"
+    old, new = shop.directory / "app-1.0.tls", tmp_path / "app-1.tls"
     before = old.read_bytes()
-    new.write_bytes(shop.good(version="1.0.0"))
+    new.write_bytes(shop.good(version="1"))
 
     def counts() -> bytes:
         return DirectorControl(shop.directory, environ={}).store.find("app").path.read_bytes()
