@@ -100,10 +100,10 @@ def keygen(made: KeyFiles) -> Document:
     )
 
 
-def install(installed: Iterable[Path], problem: DirectorError | None) -> Document:
-    """``install``: what was placed, and what ended it."""
-    told = _error(problem) if problem else None
-    return _document("install", installed=[str(path) for path in installed], error=told)
+def install(installed: Iterable[Path], refused: Iterable[tuple[str, DirectorError]]) -> Document:
+    """``install``: what was placed, and what was not, as it was named."""
+    told = [{"file": file, "error": _error(problem)} for file, problem in refused]
+    return _document("install", installed=[str(path) for path in installed], refused=told)
 
 
 def gensrc(

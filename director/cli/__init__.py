@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from director import __version__
-from director.cli.shared import complain, drop_output, put, tell
-from director.errors import DirectorError, NotFound, UsageError
+from director.cli.shared import complain, drop_output, of_os_error, put, tell
+from director.errors import DirectorError, UsageError
 from director.text import nearest
 
 if TYPE_CHECKING:
@@ -112,12 +112,7 @@ class Grammar(click.Group):
             drop_output()
             return 0
         except OSError as problem:
-            name = f"{problem.filename}: " if problem.filename else ""
-            text = f"{name}{problem.strerror or problem}."
-            if isinstance(problem, FileNotFoundError):
-                told: DirectorError = NotFound(text)
-            else:
-                told = DirectorError(text, code="os-error")
+            told = of_os_error(problem)
             _complain(told, as_json)
             return told.exit_status
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from director.cli.shared import control_of, documents, json_option, put, put_bytes, show
+from director.cli.shared import (
+    complain,
+    control_of,
+    documents,
+    json_option,
+    of_os_error,
+    put,
+    put_bytes,
+    show,
+    tell,
+)
 from director.errors import DirectorError, NotFound
 from director.text import nearest
 
@@ -160,20 +169,26 @@ def install(
 ) -> None:
     """Verify each of FILES and place it in the director directory, whole or not at all.
 
-    A version older than the highest that this host has seen under the same key is refused. The first file that is
-    refused ends it; those before it stay.
+    A version older than the highest that this host has seen under the same key is refused. One file that is refused
+    stops no other; the exit status is then the highest of all.
     """
     control = control_of(ctx)
     done: list[Path] = []
+    refused: list[tuple[str, DirectorError]] = []
     for file in files:
         try:
             placed = control.install(file, replace=replace, allow_downgrade=allow_downgrade)
-        except DirectorError as problem:
-            if not as_json or not done:
-                raise
-            show(True, partial(documents().install, done, problem), [])
-            ctx.exit(problem.exit_status)
-        done.append(placed)
-        if not as_json:
-            put(f"Installed {placed}")
-    show(as_json, lambda: documents().install(done, None), [])
+        except (DirectorError, OSError) as raised:
+            problem = raised if isinstance(raised, DirectorError) else of_os_error(raised)
+            if len(files) == 1:
+                raise problem from None
+            refused.append((file, problem))
+            complain(problem)
+        else:
+            done.append(placed)
+            if not as_json:
+                put(f"Installed {placed}")
+    if refused:
+        tell(f"director: not installed: {', '.join(file for file, _ in refused)}")
+    show(as_json, lambda: documents().install(done, refused), [])
+    ctx.exit(max((problem.exit_status for _, problem in refused), default=0))

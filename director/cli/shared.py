@@ -56,6 +56,17 @@ def complain(problem: DirectorError) -> None:
         tell(f"  {problem.hint}")
 
 
+def of_os_error(problem: OSError) -> DirectorError:
+    """What the system said, as an error of ours, with the file where it is known."""
+    from director.errors import DirectorError, NotFound
+
+    name = f"{problem.filename}: " if problem.filename else ""
+    text = f"{name}{problem.strerror or problem}."
+    if isinstance(problem, FileNotFoundError):
+        return NotFound(text)
+    return DirectorError(text, code="os-error")
+
+
 def control_of(ctx: click.Context) -> DirectorControl:
     """The DirectorControl of this call; it is closed when the command ends."""
     told = ctx.find_root().obj or {}

@@ -174,6 +174,23 @@ def test_install_places_what_is_valid_and_nothing_else(
     assert sorted(home.iterdir()) == before
 
 
+def test_install_goes_on_after_a_file_that_is_refused_and_tells_each(
+    home: Path, tmp_path: Path, key: SigningKey
+) -> None:
+    paths = [tmp_path / f"foo-{version}.tls" for version in ("3.0", "4.0", "5.0", "6.0")]
+    for path in paths:
+        path.write_bytes(make_tls(key, "foo", path.stem[4:], TLI, SOURCES))
+    paths[1].write_bytes(b"no archive")
+    (home / paths[3].name).mkdir()
+    gone = str(tmp_path / "none-1.tls")
+    done = run(home, "install", *map(str, paths[:2]), gone, *map(str, paths[2:]))
+    assert done.stdout == f"Installed {home}/foo-3.0.tls\nInstalled {home}/foo-5.0.tls\n"
+    assert done.exit_code == 7, "the highest of 7, 4 and 1"
+    for named in (f"{paths[1]}: ", gone, f"{home / paths[3].name} is a directory"):
+        assert named in done.stderr
+    assert done.stderr.endswith(f"director: not installed: {paths[1]}, {gone}, {paths[3]}\n")
+
+
 def test_keygen_writes_a_private_key_that_only_its_owner_reads(home: Path, tmp_path: Path) -> None:
     name = str(tmp_path / "mine")
     done = run(home, "keygen", name, "--bits", "2048", env={"THESPIAN_SIGNING_KEY_PASSPHRASE": ""})

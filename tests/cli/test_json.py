@@ -148,7 +148,9 @@ def test_keygen_gensrc_install_tlsinfo(home: Path, tmp_path: Path) -> None:
     bad.write_bytes(there.read_bytes())
     assert document(home, "install", str(there))["installed"] == [str(home / "app-1.0.tls")]
     told = document(home, "install", str(there), str(bad), status=7)
-    assert len(told["installed"]) == 1 and told["error"]["exit_status"] == 7
+    assert len(told["installed"]) == 1
+    ((refused, error),) = [(one["file"], one["error"]) for one in told["refused"]]
+    assert refused == str(bad) and error["exit_status"] == 7
     told = document(home, "tlsinfo", "app-1.0.tls")
     assert (told["group"], told["version"], told["members"]) == ("app", "1.0", None)
     listed = document(home, "tlsinfo", "app-1.0.tls", "contents")["members"]
