@@ -8,6 +8,7 @@ its exit status with the place where it left. All lie beside the unpacked source
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -71,10 +72,11 @@ def _lead_group(mark: Path) -> None:
 
 
 def _tell_of_exit(directory: str) -> None:
-    """Leave word of an end by ``sys.exit`` or ``os._exit``, and where it was called.
+    """Leave word of an end by ``sys.exit`` or ``os._exit``, and where it was called; or by what is no Exception.
 
     Nobody but Thespian's Admin hears the exit status, and it tells nobody. Every end of a process that multiprocessing
-    made passes through ``os._exit``.
+    made passes through ``os._exit``, and before that through the finalizers; those see what Thespian does not catch, a
+    KeyboardInterrupt or GeneratorExit of a message's handler, while it is on its way out (Process._bootstrap).
     """
     pid, plain_exit, plain_leave = os.getpid(), sys.exit, os._exit
     inside = os.fspath(directory) + os.sep
@@ -99,7 +101,13 @@ def _tell_of_exit(directory: str) -> None:
                 leave_word(directory, f"its process ended with exit status {status}\n{where}")
         plain_leave(status)
 
+    def told_exception() -> None:
+        problem = sys.exc_info()[1]
+        if problem is not None and not (called and isinstance(problem, SystemExit)):
+            leave_word(directory, authors_traceback(problem, directory))
+
     sys.exit, os._exit = told_exit, told_leave
+    multiprocessing.util.Finalize(None, told_exception, exitpriority=0)
 
 
 def authors_traceback(problem: BaseException | None, directory: str | os.PathLike[str]) -> str:

@@ -49,6 +49,39 @@ def test_a_living_one_is_alive(tmp_path: Path) -> None:
     assert starts(tmp_path / "source") == [Start(os.getpid(), "app.Actor", True)]
 
 
+@pytest.mark.parametrize(
+    ("raised", "last"),
+    [
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise GeneratorExit('why')", "GeneratorExit: why"),
+        ("class Own(BaseException): pass\n    raise Own(3)", "Own: 3"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_what_is_no_exception_leaves_its_traceback_like_one(
+    tmp_path: Path, raised: str, last: str
+) -> None:
+    """As Thespian makes an actor's process: by multiprocessing, and nothing catches what is no Exception."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "work.py").write_text(f"def work():\n    {raised}\n")
+    script = (
+        "import multiprocessing, sys\n"
+        "from director.actors.words import leave_mark\n"
+        "def actor():\n"
+        "    sys.path.insert(0, sys.argv[1])\n"
+        "    leave_mark(sys.argv[1], 'app.Actor')\n"
+        "    import work; work.work()\n"
+        "process = multiprocessing.get_context('fork').Process(target=actor)\n"
+        "process.start(); process.join()\n"
+    )
+    command = [sys.executable, "-c", script, str(source)]
+    subprocess.run(command, stderr=subprocess.DEVNULL, timeout=30, check=True)
+    told = last_words(source)
+    assert told.splitlines()[-1].endswith(last) and "work.py" in told
+    assert "multiprocessing" not in told, "it begins with the author's own frame"
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGFPE"])
 def test_a_crash_ends_the_process_and_tells_where(tmp_path: Path, name: str) -> None:
     # As Thespian does it: a handler in Python for every signal.

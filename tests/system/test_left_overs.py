@@ -148,6 +148,22 @@ def test_a_load_tells_how_the_process_left_and_where(host: Host, what: str, stat
     assert "work.py" in str(problem.value) and "in __init__" in str(problem.value)
 
 
+@pytest.mark.parametrize("what", ["KeyboardInterrupt", "GeneratorExit('why')", "SystemExit(5)"])
+@pytest.mark.parametrize("where", ["__init__", "receiveMsg_str"])
+def test_what_is_no_exception_fails_a_load_with_its_traceback_as_one_does(
+    host: Host, where: str, what: str
+) -> None:
+    arguments = "self" if where == "__init__" else "self, message, sender"
+    body = WORKER + f"        def {where}({arguments}):\n            raise {what}\n"
+    text = "{'Actors': {'app.work.Worker': {'OnLoad': {'Role': 'App', 'Message': 'go'}}}}"
+    host.put("app", "1", text, {"app/__init__.py": "", "app/work.py": body})
+    with pytest.raises(LoadFailed) as problem:
+        host.control.load("app")
+    for told in (str(problem.value), director(host, "status").stdout):
+        assert f"in {where}" in told and what.partition("(")[0] in told and "Traceback" in told
+        assert f"raise {what}" in told, "with the line of the source"
+
+
 def test_groups_are_loaded_at_once_each_told_as_it_ends_and_a_bad_one_stops_none(
     host: Host, tmp_path: Path
 ) -> None:
