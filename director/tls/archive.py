@@ -73,7 +73,9 @@ def check_member_name(name: str) -> str | None:
         return "is absolute, names a drive or has a backslash"
     if not _NO_PARTS.isdisjoint(name.split("/")):
         return "has an empty, `.` or `..` part"
-    if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
+    if 4 * len(name) > _LONGEST_PART and any(  # of at most 4 bytes a character
+        len(part.encode()) > _LONGEST_PART for part in name.split("/")
+    ):
         return f"has a part of more than {_LONGEST_PART} bytes, which no file system takes"
     return None
 

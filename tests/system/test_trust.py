@@ -209,6 +209,21 @@ def test_refresh_leaves_a_version_that_expires_for_one_that_is_valid(
         assert version_that_answers(host) == "1.0", "what runs goes on"
 
 
+def test_refresh_loads_what_took_the_place_of_an_equal_version_in_another_spelling(
+    host: Host, tmp_path: Path
+) -> None:
+    shop = Workshop(host.key, host.directory)
+    for version, replace in (("3.0.0", False), ("3.0", True), ("3", True)):
+        path = tmp_path / f"app-{version}.tls"
+        path.write_bytes(shop.good(version=version))
+        host.control.install(path, replace=replace)
+        (one,) = host.control.refresh()
+        assert one.loaded and one.loaded.changed and one.loaded.path.name == path.name
+        assert version_that_answers(host) == version
+    (again,) = host.control.refresh()
+    assert again.loaded and not again.loaded.changed
+
+
 def test_validated_source_from_a_stranger_changes_nothing(standing: Host) -> None:
     from thespian.actors import ValidatedSource
 
