@@ -1,9 +1,9 @@
-# make demo · make test · make check · make lint · make wheel — each sets itself up in .venv.
+# make demo · make test · make slow · make check · make lint · make wheel — each sets itself up in .venv.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick lint check fuzz wheel help-page clean
+.PHONY: demo test quick slow lint check fuzz wheel help-page clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
@@ -19,6 +19,9 @@ test: $(VENV)/.ready
 
 quick: $(VENV)/.ready
 	$(BIN)/python -m pytest -m 'not system'
+
+slow: $(VENV)/.ready    # what `make test` leaves out for its length: cuts of 90 s, 200 MB; some 10 minutes
+	SLOW=1 $(BIN)/python -m pytest -rA -m long
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -31,6 +31,14 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `long` runs with SLOW=1 alone."""
+    if "SLOW" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: `make slow` runs it"))
+
+
 @pytest.fixture(scope="session")
 def key() -> SigningKey:
     """The key that hosts of the tests trust."""

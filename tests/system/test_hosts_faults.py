@@ -214,8 +214,7 @@ def test_one_hung_actor_on_a_member_is_killed_and_its_name_goes_on(lab: Lab) -> 
     wait_for(lambda: not two.actors())
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 75 s; run it with SLOW=1")
+@pytest.mark.long
 def test_an_unload_that_a_member_missed_is_said_again(lab: Lab) -> None:
     leader, two, _ = lab.hosts
     put(leader, "missed", "1", "Two")

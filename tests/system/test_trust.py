@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -405,8 +404,7 @@ def test_a_full_disk_refuses_the_load_and_changes_nothing(standing: Host, tmp_pa
     assert version_that_answers(standing) != "7.0"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 130 s; run it with SLOW=1")
+@pytest.mark.long
 def test_an_answer_after_thespian_gave_the_source_up_leaves_the_admin_alive(
     standing: Host, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ MEASURED = (
     "    print('PEAK', open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)\n"
 )
 
-pytestmark = pytest.mark.skipif("SLOW" not in os.environ, reason="200 MB; run it with SLOW=1")
+pytestmark = pytest.mark.long
 
 
 def test_200_mb_is_shown_and_installed_in_bounded_time_and_memory(
