@@ -28,6 +28,8 @@ NOT_ON = "Director Not On"
 HOST_VARIABLE = "DIRECTOR_HOST"
 #: Capability: Thespian's word for taking sources from other systems.
 REMOTE_SOURCES = "AllowRemoteActorSources"
+#: An Admin's address as Thespian writes it.
+_ADMIN = re.compile(r"[^|()]*\(\w+\|(.+)\)")
 #: A part of a host's name.
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 
@@ -84,6 +86,12 @@ def address(told: str | list[str] | None, port: int) -> dict[str, str | list[str
     if not leading:
         return {}
     return {"Convention Address.IPv4": leading if leading[1:] else leading[0]}
+
+
+def plain_address(admin: str) -> str:
+    """``HOST:PORT`` of an Admin's address as Thespian writes it."""
+    found = _ADMIN.fullmatch(admin)
+    return found[1] if found else admin
 
 
 def is_member(leading: list[str], port: int) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from director.control.results import KeyFiles
     from director.doctor import Finding
     from director.history import Event, Pin
-    from director.report import Convention, Status
+    from director.report import Convention, Elsewhere, Status
     from director.settings.config import Config
     from director.store import Available
     from director.tls.verify import Verdict
@@ -227,9 +227,10 @@ def history(events: Iterable[Event]) -> Document:
     return _document("history", events=[asdict(event) for event in events])
 
 
-def logs(group: str, lines: Sequence[str]) -> Document:
+def logs(group: str, lines: Sequence[str], elsewhere: Iterable[Elsewhere] = ()) -> Document:
     """``logs``."""
-    return _document("logs", group=group, lines=list(lines))
+    told = [asdict(one) for one in elsewhere]
+    return _document("logs", group=group, lines=list(lines), elsewhere=told)
 
 
 def pins(found: Iterable[Pin]) -> Document:

@@ -25,7 +25,14 @@ def select(lines: Iterable[str], group: str, addresses: Iterable[str]) -> Iterat
         lines: of a log whose format shows the actor's address.
         addresses: of the actors that live now.
     """
+    lines = list(lines)
     known = set(addresses)
+    first: dict[str, str] = {}  # whose an address was when it was met: what it said before, too
+    for line in lines:
+        if met := _MET.search(line):
+            first.setdefault(met[3], met[1])
+    known |= {address for address, theirs in first.items() if theirs == group}
+    known -= {address for address, theirs in first.items() if theirs != group}
     named = re.compile(rf"\bgroup {re.escape(group)}\b|/{re.escape(group)}(-[^/\s]*)?\.tls\b")
     mine = False
     for line in lines:

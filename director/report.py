@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from director.convention import plain_address
+
 
 @dataclass(frozen=True)
 class ActorStatus:
@@ -86,11 +88,31 @@ class GroupStatus:
 
 
 @dataclass(frozen=True)
+class LeaderStatus:
+    """Who leads the convention that this host is a member of; ``heard``: seconds ago, None where it was not yet.
+
+    ``away``: it is out of reach, so that nobody looks after what runs here.
+    """
+
+    address: str
+    heard: float | None
+    away: bool
+
+    def __str__(self) -> str:
+        """What an operator should know, without a full stop."""
+        if not self.away:
+            return f"member of the convention led by {self.address}"
+        heard = "it was not heard yet" if self.heard is None else f"heard {self.heard:.0f} s ago"
+        return f"CUT OFF from the leader of the convention, {self.address}: {heard}"
+
+
+@dataclass(frozen=True)
 class Status:
     """A running actor system; ``blocked`` maps global names that give no actor any more to the reason.
 
     ``problem``: why this host's marks or settings do not read, so that nobody knows what is revoked; "" where they do.
-    ``took_over``: when this Director took up what one that died had left; None where none died.
+    ``took_over``: when this Director took up what one that died had left; None where none died. ``leader``: where this
+    host is a member of a convention.
     """
 
     directory: str
@@ -106,6 +128,7 @@ class Status:
     blocked: dict[str, str]
     groups: tuple[GroupStatus, ...]
     problem: str = ""
+    leader: LeaderStatus | None = None
 
     @property
     def well(self) -> bool:
@@ -114,6 +137,7 @@ class Status:
             all(one.well or one.starting for one in self.groups)
             and not self.blocked
             and not self.problem
+            and not (self.leader and self.leader.away)
         )
 
 
@@ -125,7 +149,8 @@ class HostStatus:
     ``sources`` are hashes of what its authority validated, ``refused`` maps those that it did not to the reason.
     ``roles`` are ``GROUP:ROLE``. ``offset``: seconds that its clock is ahead; ``heard``: seconds since it told of
     itself, None where it has not yet. ``missing_keys``: key files that the leader has and it has not.
-    ``problem``: why its keys or settings do not read, so that it takes nothing; "" where they do.
+    ``problem``: why its keys or settings do not read, so that it takes nothing; "" where they do. ``gone``: seconds
+    since it left or went out of reach, None where it is there; what is told of such a host is what it told last.
     """
 
     host: str
@@ -141,14 +166,40 @@ class HostStatus:
     heard: float | None
     missing_keys: tuple[str, ...]
     problem: str
+    gone: float | None
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of its Admin; "" of the leader."""
+        return plain_address(self.admin)
 
 
 @dataclass(frozen=True)
 class Convention:
-    """All hosts of a convention, the leader first."""
+    """All hosts of a convention, the leader first, those that have gone last; ``names``: of sources, by hash."""
 
     leader: str
     hosts: tuple[HostStatus, ...]
+    names: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Actors of a group on another host: its name and address, and their roles (classes, where they have none)."""
+
+    host: str
+    address: str
+    roles: tuple[str, ...]
+
+
+def elsewhere(told: Convention, group: str) -> list[Elsewhere]:
+    """Where actors of a group run that do not run on the leader."""
+    found = []
+    for host in told.hosts:
+        roles = [one.partition(":")[2] for one in host.roles if one.partition(":")[0] == group]
+        if host.admin and roles:
+            found.append(Elsewhere(host.name or "a host", host.address, tuple(roles)))
+    return found
 
 
 def host_status(told: Mapping[str, Any]) -> HostStatus:
@@ -167,6 +218,7 @@ def host_status(told: Mapping[str, Any]) -> HostStatus:
         told.get("Heard"),
         tuple(told["MissingKeys"]) if told.get("Python") and not told.get("Problem") else (),
         str(told.get("Problem", "")),
+        told.get("GoneFor"),
     )
 
 

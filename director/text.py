@@ -67,6 +67,9 @@ def system(told: Status) -> Iterator[str]:
     if told.took_over and datetime.now(UTC) - told.took_over < RECENT:
         when = f"{told.took_over.astimezone():%Y-%m-%d %H:%M:%S}"
         yield f"The Director before it DIED; this one took over its groups at {when}"
+    if told.leader:
+        text = str(told.leader)
+        yield f"{text[0].upper()}{text[1:]}"
     for name, why in told.blocked.items():
         yield f"BLOCKED {name!r}: {why}"
     if told.problem:
@@ -98,10 +101,18 @@ def _group(group: GroupStatus) -> Iterator[str]:
 
 def convention(told: Convention) -> Iterator[str]:
     """The lines of ``director status --convention``."""
+
+    def name(source_hash: str) -> str:
+        return f"{told.names.get(source_hash, 'not known here')}  {source_hash}"
+
     for host in told.hosts:
         where = host.admin or "leads"
         if not host.ours:
             yield f"{where}: not a system of this package"
+            continue
+        if host.gone is not None:
+            since = datetime.now().astimezone() - timedelta(seconds=host.gone)
+            yield f"{host.name}  {where}  GONE since {since:%Y-%m-%d %H:%M:%S}: it left, or is out of reach"
             continue
         yield f"{host.name}  {where}"
         if host.python is None:
@@ -117,8 +128,8 @@ def convention(told: Convention) -> Iterator[str]:
         if host.problem:
             yield f"    takes nothing: {host.problem}"
         yield f"    roles: {', '.join(host.roles) or 'none'}"
-        yield from (f"    source {one}" for one in host.sources)
-        yield from (f"    refused {one}: {why}" for one, why in host.refused.items())
+        yield from (f"    source {name(one)}" for one in host.sources)
+        yield from (f"    refused {name(one)}: {why}" for one, why in host.refused.items())
         yield from (f"    lacks the key {name}" for name in host.missing_keys)
 
 

@@ -283,3 +283,14 @@ def test_hidden_key_files_validate_nothing(shop: Workshop, tmp_path: Path) -> No
     (shop.directory / "sourcekey_tls.key").rename(shop.directory / ".sourcekey_tls.key")
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())
     assert done.exit_code == 7 and audit(shop)[-1]["code"] == "no-keys"
+
+
+def test_a_leader_says_that_it_has_to_accept_what_only_members_run(shop: Workshop) -> None:
+    (shop.directory / "app-2.0.tls").write_bytes(shop.good(requires_python=">=4"))
+    for leads in (False, True):
+        if leads:
+            (shop.directory / "convleader.cfg").write_text("127.0.0.1")
+        told = run_command(["load", "app"], env={"THESPIAN_DIRECTOR_DIR": str(shop.directory)})
+        assert told.exit_code == 7 and "It needs Python >=4" in told.stderr
+        word = "The leader of a convention has to accept a source itself, even one that only members run."
+        assert (word in told.stderr) == leads, told.stderr

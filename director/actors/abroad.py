@@ -9,7 +9,9 @@ Thespian tells that an actor ended, and not why; the hosts that may know are ask
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +19,16 @@ from typing import Any
 from thespian.actors import ActorExitRequest
 
 from director import convention
+from director.actors import apart, placement
 from director.actors import versions as m
 from director.actors.following import PENDING
 from director.actors.messages import Message
 from director.actors.naming import Naming
+from director.actors.needs import nobody
 from director.actors.words import last_words
+from director.errors import DirectorError
+
+log = logging.getLogger("director")
 
 #: Seconds until those asked why have to have answered, and between two tries to place an actor.
 WHY_LIMIT, AGAIN = 1.5, 0.5
@@ -39,6 +46,8 @@ class Abroad(Naming):
         self.open: dict[int, tuple[str, float]] = {}
         #: Sources whose unload waits for them.
         self.postponed: set[str] = set()
+        #: What classes need of a host, by source hash and class: found out where none takes them.
+        self.needs: dict[tuple[str, str], dict[str, str]] = {}
 
     # ---- why an actor ended ----------------------------------------------------------------------
 
@@ -103,7 +112,26 @@ class Abroad(Naming):
             self._ended(actor_id, self._nobody(actor, why.source_hash))
 
     def _nobody(self, actor: m.RoleActor, source_hash: str) -> str:
-        told = f"no host of the convention takes {actor.spec.class_name}"
+        key = (source_hash, actor.spec.class_name)
+        self.needs = {
+            one: told for one, told in self.needs.items() if one[0] in self.groups.versions
+        }
+        if key not in self.needs:
+            try:
+                place = self.unpacked.get(source_hash, os.devnull)
+                self.needs[key] = apart.needs(self._store(), place, actor.spec.class_name)
+            except DirectorError as problem:
+                log.warning("what %s needs was not found out: %s", actor.spec.class_name, problem)
+                self.needs[key] = {}
+        banned = self.members.banned(source_hash)
+        hosts = {f"{socket.gethostname()} (which leads)": placement.here()}
+        for member in self.members.present.values():
+            if member.host not in banned:
+                hosts[member.name] = member.capabilities
+        told = nobody(actor.spec.class_name, self.needs[key], hosts)
+        for member, seconds in self.members.missing(time.monotonic()):
+            since = datetime.now() - timedelta(seconds=seconds)
+            told += f"\n{member.name} left or is out of reach since {since:%Y-%m-%d %H:%M:%S}"
         return "\n".join(filter(None, (told, self.members.refusals_of(source_hash))))
 
     def _ended(self, actor_id: int, words: str) -> None:
@@ -144,6 +172,10 @@ class Abroad(Naming):
 
     def _create(self, action: m.Create) -> None:
         self.created[action.actor] = action
+        found = self.groups.find(action.actor)
+        if found:
+            name = f"{found[0].group}-{found[0].version or 'no version'}"
+            self.members.call(action.source_hash, name, self.groups.versions)
         if self._create_named(action):
             return
         banned = self.members.banned(action.source_hash)

@@ -1,4 +1,4 @@
-"""What the Director has to know of keys and revocations, asked of a process of its own.
+"""What the Director has to know of keys, revocations and a source's text, asked of a process of its own.
 
 Every role actor is a fork of the Director and lives with what that has imported; cryptography and what reads archives
 would cost each of them memory and time. So ``python -I -m director.actors.apart`` reads one question from stdin and
@@ -49,6 +49,15 @@ def note_ended(store: Store, reasons: Mapping[str, str]) -> None:
     _ask(store, "note", {"ended": dict(reasons)})
 
 
+def needs(store: Store, directory: str, class_name: str) -> dict[str, str]:
+    """What a class of an unpacked source needs of a host, as `director.actors.needs.of_class` tells.
+
+    Raises:
+        DirectorError: nobody answered.
+    """
+    return _ask(store, "needs", {"source": directory, "class": class_name})
+
+
 def _ask(store: Store, question: str, told: Mapping[str, Any]) -> dict[str, str]:
     asked = {**told, "ask": question, "directory": str(store.directory), "state": str(store.state)}
     try:
@@ -79,6 +88,10 @@ def answer(asked: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         DirectorError: settings or marks do not read.
     """
+    if asked["ask"] == "needs":  # no text of a source is parsed in the Director
+        from director.actors.needs import of_class
+
+        return of_class(Path(asked["source"]), asked["class"])
     from director.settings.config import read_trust
     from director.tls.rules import bare
     from director.trust import HostTrust

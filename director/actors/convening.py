@@ -106,12 +106,11 @@ class Convening(Abroad):
 
     def _left(self, member: Member) -> None:
         log.warning("%s left or is out of reach", member.admin)
-        name = member.host.partition("/")[0]
-        for actor_id in self.members.leave(member.admin):
+        for actor_id in self.members.leave(member.admin, time.monotonic()):
             address = self.actors.met.get(actor_id)
             if address is not None and not self.closing:
                 self.members.lost.setdefault(member.host, []).append(address)
-                self._lost(actor_id, "host-lost", f"{name} ({member.admin}) is out of reach")
+                self._lost(actor_id, "host-lost", f"{member.name} is out of reach")
         for actor_id, why in list(self.members.whys.items()):
             if not why.waiting:
                 self._conclude(actor_id)
@@ -165,6 +164,7 @@ class Convening(Abroad):
                     "MemberOp": "Beat",
                     "Admin": member.admin,
                     "Actors": [one for one in placed.values() if one is not None],
+                    "Names": [self._named(a) for a, one in placed.items() if one is not None],
                     "Lost": [one for one in lost if one not in current],
                     "Starting": starting,
                 }
@@ -174,6 +174,11 @@ class Convening(Abroad):
             self._perform(self.groups.unload_elsewhere(missed, now))
         if self.members.present:
             self._beat_soon()
+
+    def _named(self, actor_id: int) -> list[str]:
+        """Group and class of an actor; its host's log is to tell whose lines are whose."""
+        found = self.groups.find(actor_id)
+        return [found[0].group, found[1].spec.class_name] if found else ["", ""]
 
     def _starting(self) -> list[Message]:
         """Actors that gave no sign of life yet; on which host they start is not known here."""
@@ -198,6 +203,7 @@ class Convening(Abroad):
             "Bytes": self._on_bytes,
             "Report": self._on_report,
             "Because": self._on_because,
+            "Heard": self._on_heard,
             "Create": self._on_create,
             "Created": self._on_created,
             "Exited": self._on_exited,
@@ -268,11 +274,18 @@ class Convening(Abroad):
             nothing = {"Host": member.host, "Name": member.host.partition("/")[0] or None}
             heard = now - member.heard if member.heard else None
             told.append({**nothing, **member.report, "Admin": member.admin, "Heard": heard})
+        for member, seconds in self.members.missing(now):
+            nothing = {"Host": member.host, "Name": member.host.partition("/")[0] or None}
+            told.append({**nothing, **member.report, "Admin": member.admin, "GoneFor": seconds})
         for one in told:
             one["Roles"] = self._roles_at(str(one["Admin"]))
             theirs = one.pop("Keys", {})
             one["MissingKeys"] = sorted(name for key, name in ours.items() if key not in theirs)
-        self.send(sender, reply("Convention", message, True, Leader=own["Host"], Hosts=told))
+        names = dict(self.members.names)
+        for source_hash, version in self.groups.versions.items():
+            names[source_hash] = f"{version.group}-{version.version or 'no version'}"
+        fields = {"Leader": own["Host"], "Hosts": told, "Names": names}
+        self.send(sender, reply("Convention", message, True, **fields))
 
     def _roles_at(self, admin: str) -> list[str]:
         found = []

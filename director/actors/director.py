@@ -86,7 +86,9 @@ class Director(Asking):
         elif self._left_to_leader(message, sender):
             pass
         elif "DirectorOp" in message and "ReplyTo" in message:  # passed on by a member's Director
-            asked = {key: value for key, value in message.items() if key != "ReplyTo"}
+            if "Pass" in message:
+                self.send(sender, {"MemberOp": "Heard", "Pass": message["Pass"]})
+            asked = {key: value for key, value in message.items() if key not in {"ReplyTo", "Pass"}}
             self._request(asked, message["ReplyTo"])
         elif "DirectorOp" in message or "DirectorResponse" not in message:
             self._request(message, sender)
@@ -235,6 +237,8 @@ class Director(Asking):
             self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
             self._conclude(message.payload[2])
+        elif message.payload[0] == "passed":
+            self._unheard(message.payload[2])
         elif message.payload[0] == "doubt":
             self._doubt(message.payload[1])
         elif message.payload[0] == "again":

@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from thespian.actors import ActorExitRequest
@@ -25,12 +26,15 @@ from director.actors.notebook import gone
 from director.actors.reaping import Reaping
 from director.actors.words import last_words
 from director.errors import DirectorError
+from director.logs import MET
 from director.settings.config import director_directory, read_convention
 
 log = logging.getLogger("director")
 
 #: Seconds between two Beats of the leader.
 BEAT = 2.0
+#: Seconds until a leader has to have said that a request came.
+HEARD = 2.0
 #: Seconds that a request waits at a member that is just starting for its leader to be met.
 MEETING = 6.0
 #: Seconds after which an orphan that was told to exit, and did not, is killed; and between two looks at the authority.
@@ -58,6 +62,12 @@ class Following(Reaping):
         self.leader_heard = 0.0
         #: Why this host's authority refused sources, by source hash.
         self.refusals: dict[str, tuple[str, str]] = {}
+        #: Whether the leader left a request that was passed on unanswered, and has not been heard since; such requests.
+        self.leader_silent = False
+        self.passed: dict[int, tuple[Message, Any]] = {}
+        self.passes = 0
+        #: Group and class of the leader's actors here, by their address in this host's log.
+        self.told: dict[str, tuple[str, str]] = {}
         #: Requests that wait until the leader has met this host; and each standing Watch that was passed on.
         self.held: list[tuple[Message, Any]] = []
         self.watching: list[tuple[Message, Any]] = []
@@ -142,10 +152,22 @@ class Following(Reaping):
             {told["SourceHash"] for told in message["Starting"] if self._waits_here(told)}
         )
         over, ended = gone(message["Lost"]), gone(message["Actors"])
+        self._note_met(message["Actors"], message.get("Names", []))
         for address in message["Lost"]:
             self._end_orphan(address, over)
         died = [told for one in message["Starting"] if (told := self._died(one))]
         self._report(message, Over=over, Gone=ended, Died=died, Lacking=lacking)
+
+    def _note_met(self, actors: Sequence[Any], names: Sequence[Sequence[str]]) -> None:
+        """Log whose the actors are that run here: `director logs` knows their lines by this."""
+        told = {
+            str(address): (group, class_name)
+            for address, (group, class_name) in zip(actors, names, strict=False)
+        }
+        for address, (group, class_name) in told.items():
+            if self.told.get(address) != (group, class_name):
+                log.info("%s", MET.format(group=group, class_name=class_name, address=address))
+        self.told = told
 
     def _authority_stands(self, authority: Any) -> None:
         if self.authority is not None and authority != self.authority:
@@ -178,7 +200,7 @@ class Following(Reaping):
         return {"Actor": told["Actor"], "Words": last_words(directory)}
 
     def _report(self, message: Message, **news: Any) -> None:
-        self.leader_heard = time.monotonic()
+        self._leader_spoke()
         told = reporting.report(self._store(), self.unpacked, self.refusals)
         try:
             told["Keys"] = self._keys(str(told["Trust"]))
@@ -239,14 +261,59 @@ class Following(Reaping):
             self.held.append((message, sender))
             self.wakeupAfter(timedelta(seconds=MEETING), payload="held")
             return True
-        elif self.leader is None or time.monotonic() - self.leader_heard > 3 * BEAT:
-            text = f"the leader of the convention, {leader}, is out of reach"
-            told = reply("AskLeader", message, False, Code="leader-away", Message=text)
+        elif self._leader_away():
+            told = self._away(message)
         else:
-            self.send(self.leader, {**message, "ReplyTo": sender})
+            self.passes += 1
+            self.passed[self.passes] = (message, sender)
+            self.send(self.leader, {**message, "ReplyTo": sender, "Pass": self.passes})
+            self.wakeupAfter(timedelta(seconds=HEARD), payload=("passed", "", self.passes))
             return True
         self.send(sender, told)
         return True
+
+    # ---- whether the leader is there -------------------------------------------------------------
+
+    def _leader_away(self) -> bool:
+        """Whether the leader is out of reach, as far as can be known now."""
+        silent = time.monotonic() - self.leader_heard > 3 * BEAT
+        return self.leader is None or self.leader_silent or silent
+
+    def _leader_spoke(self) -> None:
+        self.leader_heard, self.leader_silent = time.monotonic(), False
+
+    def _on_heard(self, message: Message, sender: Any) -> None:
+        """The leader has a request that was passed on, and answers it itself."""
+        if sender == self.leader:
+            self.passed.pop(message["Pass"], None)
+            self._leader_spoke()
+
+    def _unheard(self, number: int) -> None:
+        """A request was passed on, and the leader has had its time to say that it came."""
+        message, sender = self.passed.pop(number, ({}, None))
+        if message:
+            self.leader_silent = True
+            self.send(sender, self._away(message))
+
+    def _away(self, message: Message) -> Message:
+        text = f"the leader of the convention, {', '.join(self.leading)}, is out of reach: "
+        if self.leader is None:
+            text += "it has not been heard since this host's Director started"
+        else:
+            seconds = time.monotonic() - self.leader_heard
+            since = datetime.now() - timedelta(seconds=seconds)
+            text += f"it has not answered since {since:%H:%M:%S}, for {seconds:.0f} s"
+        return reply("AskLeader", message, False, Code="leader-away", Message=text)
+
+    def _leader_told(self) -> Message | None:
+        """What Status tells of the leader; None where this host may lead."""
+        if not self.member:
+            return None
+        heard = None if self.leader is None else time.monotonic() - self.leader_heard
+        away = self._leader_away() and not self._may_be_met()
+        return {"Address": ", ".join(self.leading), "Heard": heard, "Away": away}
+
+    # ---- requests that wait ----------------------------------------------------------------------
 
     def _may_be_met(self) -> bool:
         """Whether this host is so young that its leader may not have met it yet."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from director.actors.messages import Message
+from director.convention import plain_address
 
 #: Seconds after which a member's Director that does not answer is looked for again.
 SILENT = 5.0
@@ -18,6 +19,8 @@ SILENT = 5.0
 GATHERING, SETTLING = 15.0, 5.0
 #: Seconds that a member may have a source that its leader has not: loads of a leader that just started take a while.
 STALE = 60.0
+#: Seconds for which a host that has gone is still told of, and so many at most.
+GONE, MOST_GONE = 86_400.0, 100
 
 
 @dataclass
@@ -40,6 +43,11 @@ class Member:
     asked: float = 0.0
     doubted: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its name and address, for people."""
+        return f"{self.host.partition('/')[0] or 'a host'} ({plain_address(self.admin)})"
+
 
 @dataclass
 class Why:
@@ -60,6 +68,10 @@ class Members:
     def __init__(self, born: float) -> None:
         self.born = born
         self.present: dict[str, Member] = {}
+        #: Those that have left or are out of reach, and since when, by Admin.
+        self.gone: dict[str, tuple[Member, float]] = {}
+        #: Group and version of sources, by source hash: of refused ones too, which are not loaded any more.
+        self.names: dict[str, str] = {}
         #: The Admin (as text) of the system that an actor runs on, by incarnation.
         self.places: dict[int, str] = {}
         #: Addresses of actors that were given up while their host was away, by that host's identity.
@@ -81,15 +93,36 @@ class Members:
         for hosts in self.refused.values():
             for one in [one for one in hosts if one not in self.hosts]:
                 del hosts[one]
+        self.gone.pop(admin, None)
         self.present[admin] = Member(admin, host, capabilities, now)
         return self.present[admin]
 
-    def leave(self, admin: str) -> list[int]:
+    def leave(self, admin: str, now: float) -> list[int]:
         """A system has left or is out of reach; returns the incarnations that ran there."""
-        self.present.pop(admin, None)
+        member = self.present.pop(admin, None)
+        if member is not None:
+            self.gone[admin] = (member, now)
+            for one in list(self.gone)[:-MOST_GONE]:
+                del self.gone[one]
         for why in self.whys.values():
             why.waiting.discard(admin)
         return [actor for actor, place in self.places.items() if place == admin]
+
+    def missing(self, now: float) -> list[tuple[Member, float]]:
+        """Hosts that were here and are not, each with the seconds since it went."""
+        self.gone = {a: one for a, one in self.gone.items() if now - one[1] < GONE}
+        return [(member, now - since) for member, since in self.gone.values()]
+
+    def call(self, source_hash: str, name: str, known: Collection[str]) -> None:
+        """Note what people call a source.
+
+        Args:
+            known: the sources that are loaded here; of others only those stay that a member still tells of.
+        """
+        told = {one for member in self.present.values() for one in member.report.get("Refused", ())}
+        keep = {*known, *told, *self.refused, source_hash}
+        self.names = {one: called for one, called in self.names.items() if one in keep}
+        self.names[source_hash] = name
 
     def met(self) -> list[Member]:
         """Members whose Director is known."""
@@ -112,9 +145,14 @@ class Members:
         """Who refused a source and why, a line each; "" where nobody did."""
         told = self.refused.get(source_hash, {})
         return "\n".join(
-            f"{host.partition('/')[0]} refused it ({code}): {text}"
+            f"{self._called(host)} refused it ({code}): {text}"
             for host, (code, text) in sorted(told.items())
         )
+
+    def _called(self, host: str) -> str:
+        """Name and address of a host by its identity."""
+        name, admin = host.partition("/")[0], self.hosts.get(host)
+        return f"{name} ({plain_address(admin)})" if admin else name
 
     def missed_unloads(self, loaded: Collection[str], now: float) -> list[str]:
         """Sources that a member still has although none of that name is loaded here, and that for long: it was cut off.

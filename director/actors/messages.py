@@ -157,7 +157,8 @@ OPERATIONS = (
         (Field("Group", _MAYBE, "only this one"),),
         "Status",
         "`Protocol`, `PackageVersion`, `Directory`, `State`, `Pid`, `Started`, `TookOver` (when this Director took up "
-        "what one that died left, or None), `Blocked`, and `Groups`: for each `Active`, "
+        "what one that died left, or None), `Blocked`, `Leader` (at a member `Address`, `Heard`: seconds ago, None "
+        "where it was not yet, and `Away`: it is out of reach; elsewhere None), and `Groups`: for each `Active`, "
         "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
         "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths` and "
         "`SilentFor`: seconds for which messages have been waiting at it, None where that is not long).",
@@ -172,8 +173,9 @@ OPERATIONS = (
         "leader), `Python`, `PackageVersion`, `Protocol`, `Sources` (hashes), `Refused` (by hash: code and text), "
         "`Roles` "
         "(`GROUP:ROLE`), `Offset` (seconds that its clock is ahead), `Heard` (seconds ago) and `MissingKeys` (key "
-        "files that the leader has and it has not), and `Problem` where its keys or settings do not read. A system "
-        "that is not this package's tells `Admin` alone.",
+        "files that the leader has and it has not), and `Problem` where its keys or settings do not read. One that "
+        "left or is out of reach stands last for a day, with `GoneFor`: seconds since then. A system "
+        "that is not this package's tells `Admin` alone. `Names`: group and version of sources, by hash.",
     ),
     Operation(
         "Undo",

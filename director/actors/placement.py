@@ -151,11 +151,24 @@ def recheck(found: Any) -> None:
     Raises:
         ImportError: the class does not accept this system.
     """
+    started = _started_with()
+    if started is not None:
+        requirements = own(started[0])
+        if not _check(found, started[1], requirements if isinstance(requirements, dict) else {}):
+            name = getattr(found, "__qualname__", repr(found))
+            raise ImportError(f"{name} does not accept this system's capabilities")
+
+
+def here() -> dict[str, Any]:
+    """The capabilities of the system that started this process; empty where its arguments do not tell."""
+    started = _started_with()
+    return started[1] if started else {}
+
+
+def _started_with() -> tuple[Any, dict[str, Any]] | None:
+    """What this actor's creator required, and the capabilities of its system."""
     arguments = list(getattr(multiprocessing.current_process(), "_args", ()))
     for place, argument in enumerate(arguments):
         if place and isinstance(argument, dict) and "Thespian ActorSystem Name" in argument:
-            requirements = own(arguments[place - 1])
-            if not _check(found, argument, requirements if isinstance(requirements, dict) else {}):
-                name = getattr(found, "__qualname__", repr(found))
-                raise ImportError(f"{name} does not accept this system's capabilities")
-            return
+            return arguments[place - 1], argument
+    return None

@@ -99,6 +99,10 @@ class Requests(ActorTypeDispatcher):
         """A source is not used any more."""
         raise NotImplementedError
 
+    def _leader_told(self) -> Message | None:
+        """What Status tells of the leader of the convention."""
+        raise NotImplementedError
+
     # ---- requests --------------------------------------------------------------------------------
 
     def _request(self, message: Message, sender: Any) -> None:
@@ -254,7 +258,8 @@ class Requests(ActorTypeDispatcher):
         found = answers.status(self.groups, self.actors, pins, wanted, time.monotonic())
         told = reply("Status", message, True, **self._identity(), Groups=found)
         more = {"State": str(store.state), "Started": self.born, "Blocked": self.groups.blocked}
-        self.send(sender, told | more | {"TookOver": self.took_over})
+        more |= {"TookOver": self.took_over, "Leader": self._leader_told()}
+        self.send(sender, told | more)
 
     def _do_Undo(self, message: Message, sender: Any) -> None:
         group = message["Group"]

@@ -18,7 +18,8 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
     """Show how the running system is: versions, actors, deaths, the last traceback of what failed.
 
     With GROUP of that alone. The exit status is 1 when a group is not well (one that is just starting is), a global
-    name is blocked, or this host's marks or settings do not read. --convention shows each host instead, as the leader
+    name is blocked, this host's marks or settings do not read, or it is a member that is cut off from its leader.
+    --convention shows each host instead, as the leader
     sees it: versions, sources, roles, clock, and keys that it lacks.
     """
     control = control_of(ctx)
@@ -72,13 +73,19 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
 def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
     """Show the last log lines of GROUP's actors, and what the Director logged about it.
 
-    They are looked for in the files that thesplog.cfg names; of a system that ended too.
+    They are looked for in the files that thesplog.cfg names; of a system that ended too. In a convention an actor's
+    lines are in the log of its host: the leader's command tells which that is, a member's shows what ran there.
     """
     control = control_of(ctx)
-    found = control.logs(group)[-lines:]
+    found, elsewhere = control.logs(group)[-lines:], control.elsewhere(group)
     if not found:
         tell(f"director: no log line of {group} is in {control.config.log_directory}")
-    show(as_json, lambda: documents().logs(group, found), found)
+    for one in elsewhere:
+        tell(
+            f"director: {', '.join(one.roles)} of {group} runs on {one.host} ({one.address}): its lines are in that "
+            f"host's log; `director logs {group}` there shows them"
+        )
+    show(as_json, lambda: documents().logs(group, found, elsewhere), found)
 
 
 @click.command()

@@ -17,7 +17,7 @@ from director.control.files import Files
 from director.control.refusals import refused
 from director.control.results import Loaded, Refreshed
 from director.control.running import Running
-from director.errors import DirectorError, SettingsError
+from director.errors import DirectorError, NotValidated, SettingsError
 from director.store import Available
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 LOAD_LIMIT = 300.0
 #: Bytes of a source that Thespian's UDP transport carries: one datagram of 65,507, less what it adds.
 UDP_LIMIT = 64_000
+#: What an operator of a convention may not expect of a refusal.
+LEADER_TOO = (
+    "The leader of a convention has to accept a source itself, even one that only members run."
+)
 #: Loads that are under way at once: enough that no disk or process is waited for alone, few enough that each is up in
 #: its time on a small host.
 AT_ONCE = 8
@@ -95,7 +99,12 @@ class Loads(Files, Running):
         from director import loading
 
         data = self.trust("load").read(chosen.path)
-        verdict = self.require_valid(chosen.path, data)
+        try:
+            verdict = self.require_valid(chosen.path, data)
+        except NotValidated as problem:
+            if self._leaders()[0]:
+                problem.hint = f"{problem.hint} {LEADER_TOO}".strip()
+            raise
         if len(data) > UDP_LIMIT and self.processes.config.system_base == "multiprocUDPBase":
             raise DirectorError(
                 f"{chosen.path} has {len(data)} bytes; multiprocUDPBase sends at most {UDP_LIMIT} in one message.",

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from director.choice import PHASE, Phase, still_failed
 from director.control.files import Files
 from director.control.running import Running
-from director.errors import DirectorError
+from director.errors import DirectorError, NotFound
 from director.files import LONGEST_STATE, read_regular
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from director.doctor import Finding
-    from director.report import Convention, GroupStatus, Status
+    from director.report import Convention, Elsewhere, GroupStatus, Status
     from director.roles import Role
 
 
@@ -37,11 +37,12 @@ class Reports(Files, Running):
 
         told = self.ask({"DirectorOp": "Convention"}, "Convention")
         self._require(told)
-        return Convention(str(told["Leader"]), tuple(host_status(one) for one in told["Hosts"]))
+        hosts = tuple(host_status(one) for one in told["Hosts"])
+        return Convention(str(told["Leader"]), hosts, dict(told.get("Names", {})))
 
     def status(self, group: str | None = None) -> Status:
         """How the running system is, of all groups or one; what is revoked only where marks and settings read."""
-        from director.report import Status, group_status
+        from director.report import LeaderStatus, Status, group_status
 
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
         self._require(told)
@@ -58,7 +59,7 @@ class Reports(Files, Running):
             times, revoked = trust.times(), trust.revoked(hashes)
         except DirectorError as found:
             problem = str(found)
-        processes = self.processes
+        processes, leader = self.processes, told.get("Leader")
         groups = [group_status(name, one, revoked, times) for name, one in told["Groups"].items()]
         return Status(
             told["Directory"],
@@ -74,6 +75,7 @@ class Reports(Files, Running):
             told["Blocked"],
             (*groups, *failed),
             problem,
+            LeaderStatus(leader["Address"], leader["Heard"], leader["Away"]) if leader else None,
         )
 
     def _not_brought_up(self, known: Container[str], started: datetime) -> list[GroupStatus]:
@@ -118,25 +120,38 @@ class Reports(Files, Running):
         return sorted(here - {one.name for one in groups})
 
     def logs(self, group: str) -> list[str]:
-        """The log lines of a group's actors, past ones too, oldest first; of a system that ended likewise.
+        """The log lines of a group's actors on this host, past ones too, oldest first; of a system that ended likewise.
 
         Raises:
-            NotFound: nothing is known of such a group.
+            NotFound: nothing is known of such a group; on a member, nothing of it has run here.
         """
         from director.logs import log_files, read_tail, select
 
-        addresses: list[str] = []
-        if self.running():
+        leader, addresses = self.member_of(), list[str]()
+        if self.running() and not leader:
             for one in self.status(group).groups:
                 actors = (actor for version in one.versions for actor in version.actors)
                 addresses += [actor.address for actor in actors if actor.address]
-        if not addresses:
-            self.leave_to_leader()
+        if not addresses and not leader:
             self.require_group(group)
         lines: list[str] = []
         for path in log_files(self.config.logging):
             lines += read_tail(path)
-        return list(select(lines, group, addresses))
+        found = list(select(lines, group, addresses))
+        if leader and not found:
+            raise NotFound(
+                f"No line of a group {group!r} is in this host's log, {self.config.log_directory}.",
+                hint=f"`director logs {group}` on the leader of the convention, {leader}, tells where its actors run.",
+            )
+        return found
+
+    def elsewhere(self, group: str) -> list[Elsewhere]:
+        """On the leader of a convention: the other hosts that actors of a group run on; elsewhere none."""
+        from director.report import elsewhere
+
+        if self.member_of() or not self._leaders()[0] or not self.running():
+            return []
+        return elsewhere(self.convention(), group)
 
     def doctor(self) -> list[Finding]:
         """What is wrong here, or might be, each with its remedy; nothing is changed or started."""
@@ -146,9 +161,16 @@ class Reports(Files, Running):
         if any(finding.code == "settings" for finding in found) or not self.running():
             return found
         try:
-            groups = self.status().groups
+            status = self.status()
         except DirectorError as problem:
             return [*found, Finding("error", problem.code, problem.message, problem.hint)]
+        groups, leader = status.groups, status.leader
+        if leader and leader.away:
+            remedy = (
+                "See that the host runs (`director status` there) and that each of the two reaches the other at every "
+                "TCP port. What runs here goes on, and nobody starts, upgrades or ends it meanwhile."
+            )
+            found.append(Finding("error", "leader-away", f"This host is {leader}.", remedy))
         for group in groups:
             if group.failure:
                 first = group.failure.text.splitlines()[0]

@@ -10,7 +10,7 @@ import pytest
 from director.actors import placement
 from director.actors import versions as m
 from director.actors.groups import Groups
-from director.actors.members import GATHERING, SETTLING, STALE, Members
+from director.actors.members import GATHERING, GONE, MOST_GONE, SETTLING, STALE, Members
 from director.actors.placement import own, wanted
 from director.convention import HOST, NOT_ON, REMOTE_SOURCES
 from director.settings.tli import tli_from_definition
@@ -74,8 +74,32 @@ def test_members_come_and_go_with_what_runs_on_them() -> None:
     members.places |= {7: "a", 8: "b"}
     why = members.ask_why(9, "s", {"a", "b"})
     assert members.actors_at("a") == [7]
-    assert members.leave("a") == [7] and why.waiting == {"b"}
-    assert members.leave("a") == [7] and not members.present
+    assert members.leave("a", 2.0) == [7] and why.waiting == {"b"}
+    assert members.leave("a", 2.0) == [7] and not members.present
+
+
+def test_a_host_that_left_is_told_of_until_it_is_back_and_for_a_day_at_most() -> None:
+    members = Members(0.0)
+    for admin in ("a", "b"):
+        members.join(admin, f"h{admin}/1", {}, 1.0)
+        members.leave(admin, 2.0)
+    assert [(one.admin, since) for one, since in members.missing(5.0)] == [("a", 3.0), ("b", 3.0)]
+    members.join("a", "ha/2", {}, 6.0)
+    assert [one.admin for one, _ in members.missing(7.0)] == ["b"]
+    assert not members.missing(2.0 + GONE)
+    for number in range(MOST_GONE + 5):
+        members.join(f"m{number}", f"m{number}/1", {}, 1.0)
+        members.leave(f"m{number}", 2.0)
+    assert len(members.missing(3.0)) == MOST_GONE
+
+
+def test_what_people_call_a_source_is_known_as_long_as_somebody_tells_of_it() -> None:
+    members = Members(0.0)
+    members.join("a", "h/1", {}, 1.0).report = {"Refused": {"refused": ["no-keys", "none"]}}
+    for one in ("refused", "loaded", "gone"):
+        members.call(one, f"{one}-1", {"loaded"})
+    members.call("new", "new-1", {"loaded"})
+    assert members.names == {one: f"{one}-1" for one in ("refused", "loaded", "new")}
 
 
 def test_hosts_are_waited_for_a_while_after_birth_and_after_each_that_joins() -> None:
@@ -169,10 +193,10 @@ def test_nothing_is_kept_of_a_system_that_was_started_anew() -> None:
     members.join("a", "h2/1", {}, 1.0)
     members.lost["h2/1"] = ["an actor"]
     members.refused["s"] = {"h2/1": ("no-keys", "")}
-    members.leave("a")
+    members.leave("a", 9.0)
     members.join("a", "h2/1", {}, 2.0)  # it was only cut off
     assert members.lost["h2/1"] == ["an actor"] and members.banned("s") == ["h2/1"]
-    members.leave("a")
+    members.leave("a", 9.0)
     members.join("a", "h2/2", {}, 3.0)
     assert "h2/1" not in members.lost and members.banned("s") == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import textwrap
 import time
 from collections.abc import Iterator
@@ -62,6 +63,12 @@ def serving(leader: LabHost, group: str) -> bool:
 
 
 def convention(host: LabHost) -> list[dict[str, Any]]:
+    """The hosts that are there."""
+    return [one for one in everybody(host) if one["gone"] is None]
+
+
+def everybody(host: LabHost) -> list[dict[str, Any]]:
+    """The hosts that are there, and those that were."""
     told = host.json("status", "--convention")
     jsonschema.validate(told, schema("convention"))
     return list(told["hosts"])
@@ -107,7 +114,9 @@ def test_the_convention_can_be_seen_from_every_host(lab: Lab) -> None:
         assert second["roles"] == ["two:Two", "worker:Worker"] and not third["roles"]
         assert abs(second["offset"]) < 0.5 and len(second["sources"]) == 2
         assert [one["host"] for one in convention(two)] == [one["host"] for one in found]
-        assert "lacks the key extra_tls.key" in two.done("status", "--convention")
+        shown = two.done("status", "--convention")
+        assert "lacks the key extra_tls.key" in shown
+        assert [f"source two-1  {one}" in shown for one in second["sources"]].count(True) == 1
     finally:
         extra.unlink()
 
@@ -148,6 +157,9 @@ def test_a_member_that_refuses_is_passed_over_and_the_creator_learns_why(lab: La
         told = leader.run("load", "careful")
         seconds = time.monotonic() - began
         assert told.returncode == 1 and told.stderr.count("refused it (no-keys)") == 2, told
+        for address in ("10.77.0.2:1900", "10.77.0.3:1900"):
+            assert f"({address}) refused it (no-keys)" in told.stderr, told
+        assert leader.done("status", "--convention").count("refused careful-2  ") == 2
         assert seconds < 10
     finally:
         for path in keys:
@@ -172,6 +184,10 @@ def test_a_role_that_no_host_takes_fails_to_load_and_says_so(lab: Lab) -> None:
     (leader.directory / "nowhere-1.tls").unlink()
     assert told.returncode == 1, told
     assert "no host of the convention takes nowhere.Word" in told.stderr
+    name = socket.gethostname()
+    hosts = f"{name} (which leads), {name} (10.77.0.2:1900), {name} (10.77.0.3:1900)"
+    wanted = "without the capability 'Nowhere' that its requireCapability asks for"
+    assert f"{hosts} {wanted}" in told.stderr
 
 
 def test_an_upgrade_reaches_the_member_and_leaves_nothing_of_the_old_version(lab: Lab) -> None:
@@ -203,20 +219,25 @@ def test_a_dead_host_is_noticed_and_gets_its_actors_again(lab: Lab) -> None:
     assert leader.ask("Worker", {})["host"] == three.network()
     told = leader.status()
     failure = next(one["failure"] for one in told["groups"] if one["name"] == "two")
-    assert failure["code"] == "host-lost" and "out of reach" in failure["text"]
+    assert failure["code"] in {"host-lost", "no-host"} and "out of reach" in failure["text"]
+    (gone,) = [one for one in everybody(leader) if one["gone"] is not None]
+    assert "10.77.0.2" in gone["admin"] and gone["python"] and gone["gone"] < 60
+    assert len(convention(leader)) == 2
+    assert "(T|10.77.0.2:1900)  GONE since " in leader.done("status", "--convention")
     two.done("start")
     began = time.monotonic()
     wait_for(lambda: serving(leader, "two"))
     assert time.monotonic() - began < 10
     assert leader.ask("Two", {})["host"] == two.network()
+    assert len(everybody(leader)) == 3 == len(convention(leader))
 
 
 @pytest.mark.parametrize(
     "seconds",
     [
         5,
-        pytest.param(30, marks=pytest.mark.skipif("SLOW" not in os.environ, reason="SLOW=1")),
-        pytest.param(90, marks=pytest.mark.skipif("SLOW" not in os.environ, reason="SLOW=1")),
+        pytest.param(30, marks=pytest.mark.long),
+        pytest.param(90, marks=pytest.mark.long),
     ],
 )
 def test_a_cut_heals_without_orphans_or_doubles(lab: Lab, seconds: int) -> None:
@@ -310,8 +331,7 @@ def test_what_is_unloaded_leaves_every_host(lab: Lab) -> None:
     wait_for(lambda: not any(one["sources"] for one in convention(leader)))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("SLOW" not in os.environ, reason="takes 40 s; run it with SLOW=1")
+@pytest.mark.long
 def test_a_backup_leads_while_the_first_is_away_and_lets_go_when_it_is_back(
     tmp_path: Path, key: SigningKey
 ) -> None:

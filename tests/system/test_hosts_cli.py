@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import textwrap
+import time
 from collections.abc import Iterator
 
+import jsonschema
 import pytest
 
 from director.cli import cli
+from director.documents import schema
 from director.tls.keys import SigningKey
 from tests.system.hosts import Lab, three_hosts, wait_for, why_not
-from tests.system.test_hosts import all_told, put
+from tests.system.test_hosts import TLI, WORD, all_told
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -29,7 +34,8 @@ ON_A_MEMBER = {
     "list nothing": (4, "", "nothing"),
     "load two": ASK,
     "load": (2, "", "GROUP_OR_FILE"),
-    "logs two": ASK,
+    "logs two": (0, "here I am", ""),
+    "logs nothing": (4, "", "on the leader of the convention, 10.77.0.1:1900"),
     "pin": ASK,
     "pin two": ASK,
     "pin two 1": ASK,
@@ -56,14 +62,25 @@ ELSEWHERE = {
 }
 
 
+#: Its word is in the log of the host that it runs on.
+INIT = """
+    def __init__(self):
+        import logging
+
+        logging.getLogger("two").warning("here I am")
+"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Lab]:
     with three_hosts(tmp_path_factory.mktemp("lab"), key) as made:
         for host in made.hosts:
             host.done("start")
         wait_for(lambda: all_told(made.hosts[0]))
-        put(made.hosts[0], "two", "1", "Two")
+        source = textwrap.dedent(WORD % ("Two", "1")) + INIT
+        made.hosts[0].put("two", "1", TLI % ("two", "Two"), {"two.py": source})
         made.hosts[0].done("load", "two")
+        wait_for(lambda: made.hosts[1].run("logs", "two").returncode == 0)
         yield made
 
 
@@ -84,18 +101,50 @@ def test_a_command_on_a_member(lab: Lab, line: str) -> None:
     assert isinstance(leader.ask("Two", {}), dict)
 
 
+def test_the_leader_tells_where_the_lines_of_a_group_are(lab: Lab) -> None:
+    leader, two, three = lab.hosts
+    told = leader.run("logs", "two")
+    assert told.returncode == 0 and "here I am" not in told.stdout, told
+    where = f"Two of two runs on {socket.gethostname()} (10.77.0.2:1900): its lines are in that host's log"
+    assert where in told.stderr
+    document = leader.json("logs", "two")
+    jsonschema.validate(document, schema("logs"))
+    assert [one["address"] for one in document["elsewhere"]] == ["10.77.0.2:1900"]
+    assert "here I am" in two.done("logs", "two")
+    assert three.run("logs", "two").returncode == 4
+    # Of an actor that has ended, and with nobody to ask: its lines are in the file.
+    assert leader.ask("Two", {"die": True}, 0.5)
+    wait_for(lambda: two.done("logs", "two").count("here I am") == 2)
+
+
 def test_a_member_says_that_its_leader_is_away(lab: Lab) -> None:
     leader, two, _ = lab.hosts
     leader.cut()
+    began = time.monotonic()
     try:
-        wait_for(lambda: "is out of reach" in two.run("list").stderr)
+        # Just after the cut nobody knows of it yet; it is said all the same, and soon.
+        told = two.run("list")
+        seconds = time.monotonic() - began
+        print(f"list of a member whose leader was just cut off: {seconds:.1f} s")
+        assert told.returncode == 1 and seconds < 5, (seconds, told)
+        assert "10.77.0.1:1900, is out of reach: it has not answered since " in told.stderr
         for line in ("list", "status --convention"):
             told = two.run(*line.split())
             assert told.returncode == 1 and "10.77.0.1:1900, is out of reach" in told.stderr
-        assert two.run("status").returncode == 0
+        told = two.run("status")
+        cut_off = "CUT OFF from the leader of the convention, 10.77.0.1:1900: heard "
+        assert told.returncode == 1 and cut_off in told.stdout, told
+        jsonschema.validate(two.status(), schema("status"))
+        assert two.status()["leader"]["away"]
+        told = two.run("doctor")
+        assert told.returncode == 1 and "error: leader-away: This host is CUT OFF" in told.stdout
         assert two.run("load", "two").returncode == 1 and LEADER in two.run("load", "two").stderr
     finally:
         leader.mend()
+    wait_for(lambda: two.run("status").returncode == 0)
+    assert "Member of the convention led by 10.77.0.1:1900" in two.done("status")
+    assert two.run("doctor").returncode == 0
+    assert leader.status()["leader"] is None
 
 
 def test_a_member_that_does_not_run_says_so(lab: Lab) -> None:
