@@ -151,7 +151,9 @@ class Following(Reaping):
         lacking = sorted(
             {told["SourceHash"] for told in message["Starting"] if self._waits_here(told)}
         )
-        over, ended = gone(message["Lost"]), gone(message["Actors"])
+        left = gone([*message["Lost"], *message["Actors"]])
+        over = [one for one in message["Lost"] if one in left]
+        ended = [one for one in message["Actors"] if one in left]
         self._note_met(message["Actors"], message.get("Names", []))
         for address in message["Lost"]:
             self._end_orphan(address, over)

@@ -95,9 +95,11 @@ def gone(addresses: Iterable[Any]) -> list[Any]:
 
     Thespian tells an actor's end to its parent alone, and that of an adopted actor is dead.
     """
-    taking = {one.port for one in leftovers.sockets() if one.taking}
     ports = [(address, leftovers.port_of(address)) for address in addresses]
-    if taking or not ports:
+    if not ports:
+        return []  # reading every socket of a host costs some milliseconds
+    taking = {one.port for one in leftovers.sockets() if one.taking}
+    if taking:
         return [address for address, port in ports if port and port not in taking]
     return [address for address, port in ports if port and _refused(port)]
 

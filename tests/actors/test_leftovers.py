@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from director.actors import leftovers
 from director.actors.leftovers import (
     Process,
     listener,
@@ -20,6 +21,7 @@ from director.actors.leftovers import (
     sockets,
     stranded,
 )
+from director.actors.notebook import gone
 from director.actors.words import last_words
 from tests.actors.test_words import child
 
@@ -168,3 +170,21 @@ def test_how_a_process_left_is_told_and_where(tmp_path: Path, then: str, says: s
 def test_an_end_that_is_meant_leaves_no_word(tmp_path: Path) -> None:
     child(tmp_path / "source", "import os; os._exit(0)")
     assert last_words(tmp_path / "source") == ""
+
+
+def test_sockets_are_read_where_an_address_is_asked_about_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A member is asked every two seconds, most often about nothing."""
+    looks = []
+
+    def look() -> Iterator[leftovers.Socket]:
+        looks.append(1)
+        return iter(())
+
+    monkeypatch.setattr(leftovers, "sockets", look)
+    assert gone([]) == [] and not looks
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"ActorAddr-(T|:{server.getsockname()[1]})"
+        assert gone([here]) == [] and looks == [1]
+    assert gone([here, "ActorAddr-(T|10.0.0.1:7)"]) == [here]
