@@ -76,12 +76,13 @@ class Definitions:
     Args:
         store: of the director directory.
         environ: what expressions see.
-        check: the verdict on a file, as the Source Authority would give it.
+        signed: whether a text is the signed TLI of any file of a group, be it one that may run or not: such a
+            GROUP.tli is a copy that was placed beside its version, and nobody's own.
     """
 
     store: Store
     environ: Mapping[str, str]
-    check: Callable[[Path], Verdict]
+    signed: Callable[[str, str], bool]
 
     def of(self, chosen: Available, verdict: Verdict) -> tuple[Tli, list[str]]:
         """The TLI, and what the operator should know about it.
@@ -92,27 +93,13 @@ class Definitions:
         signed = verdict.tli
         override = self.store.override(chosen.group)
         own = _text_of(override) if override else None
-        if own is not None and own != signed and not self._is_copy(chosen, own):
+        if own is not None and own != signed and not self.signed(chosen.group, own):
             tli = parse_tli(own, name=str(override), environ=self.environ)
             told = [] if signed is None else [f"{override} replaces the signed TLI."]
             return tli, told
         if signed is None:
             return tli_from_definition({"Actors": {}}), []
         return parse_tli(signed, name=f"{chosen.path}!group.tli", environ=self.environ), []
-
-    def _is_copy(self, chosen: Available, text: str) -> bool:
-        """Whether a GROUP.tli is just the signed one of another version that lies beside it."""
-        others = self.store.available().get(chosen.group, [])
-        return any(self._signed(one.path) == text for one in others if one.path != chosen.path)
-
-    def _signed(self, path: Path) -> str | None:
-        """The signed TLI of a file; None, too, where it could not be read: that is its own load's matter."""
-        try:
-            return self.check(path).tli
-        except DirectorError as problem:
-            if problem.code in {"too-large", "unreadable"}:
-                return None
-            raise
 
 
 def _text_of(path: Path) -> str:

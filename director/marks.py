@@ -40,7 +40,7 @@ class Accepted:
 
     ``key`` is its signer's fingerprint, ``source_hash`` Thespian's name of it (MD5), ``when`` RFC 3339 UTC, ``why`` is
     ``arrived``, or what the operator allowed: ``downgrade`` or ``replace``. ``manifested`` and ``expires`` are what is
-    asked about when it is loaded still, and its bytes may have gone.
+    asked about when it is loaded still, and its bytes may have gone; ``tli`` is the SHA-256 of its signed TLI, hex.
     """
 
     group: str
@@ -52,6 +52,7 @@ class Accepted:
     why: str
     manifested: bool = True
     expires: str | None = None
+    tli: str | None = None
 
 
 @dataclass(frozen=True)

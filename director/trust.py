@@ -7,6 +7,7 @@ decision (`director.tls.verify`), the rules (`director.tls.rules`, `director.mar
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from director.decisions import Decisions
-from director.errors import DirectorError, KeyProblem, NotFound, NotValidated
+from director.errors import DirectorError, KeyProblem, NotFound, NotValidated, SettingsError
 from director.files import read_regular
 from director.marks import (
     Accepted,
@@ -41,7 +42,14 @@ from director.tls.rules import (
     bare,
     moment,
 )
-from director.tls.verify import Members, Policy, Verdict, verify_again, verify_into
+from director.tls.verify import (
+    Members,
+    Policy,
+    Verdict,
+    signed_tli,
+    verify_again,
+    verify_into,
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class HostTrust:
             verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
             note = note_of(verdict, book, allowed)
             if verdict.valid:
-                verdict = self._accept(verdict, data, name, trust, allowed)
+                return self._accept(verdict, data, name, trust, allowed, note)
         except DirectorError as problem:
             self.decisions.append(name, digest, "refused", problem.code, "")
             raise
@@ -187,6 +195,25 @@ class HostTrust:
                 hint="Name a .tls file that this user may read.",
                 code="unreadable",
             ) from None
+
+    def has_signed(self, group: str, text: str) -> bool:
+        """Whether a text is the signed TLI of a version of this group, which this host accepted or that lies here.
+
+        A version that may not run any more, or has gone, counts too: its TLI is no operator's.
+        """
+        with contextlib.suppress(DirectorError):  # marks that do not read are others' matter
+            digest = tli_digest(text)
+            known = self._book().accepted.values()
+            if any(one.group == group and one.tli == digest for one in known):
+                return True
+        with contextlib.suppress(SettingsError):
+            keys = self.keyring(read_trust(*self._place)).keys
+            for one in self.store.available().get(group, []):
+                with contextlib.suppress(OSError):
+                    data = read_regular(one.path, Limits().max_bytes)
+                    if signed_tli(data, keys, Limits()) == text:
+                        return True
+        return False
 
     def again(self, source_hash: str, note: str) -> Verdict:
         """Decide whether a loaded source (Thespian's hash) that was idle may run again; the decision is audited.
@@ -324,7 +351,13 @@ class HostTrust:
         )
 
     def _accept(
-        self, verdict: Verdict, data: bytes, name: str, trust: Trust, allowed: Iterable[str]
+        self,
+        verdict: Verdict,
+        data: bytes,
+        name: str,
+        trust: Trust,
+        allowed: Iterable[str],
+        note: str,
     ) -> Verdict:
         assert verdict.source is not None  # noqa: S101 - it is valid
         source = verdict.source
@@ -332,6 +365,8 @@ class HostTrust:
         def check(book: MarkBook) -> None:
             known = with_origins(self.store.state, book)
             Arrivals(known, trust.revoked.keys(), frozenset(allowed)).source(source)
+            # Before the mark is made: who is killed between them leaves a decision of which the log tells.
+            self.decisions.verdict(verdict, name, note=note)
 
         told = Accepted(
             manifested=source.manifested,
@@ -343,11 +378,12 @@ class HostTrust:
             file=name,
             when=source.now.isoformat(timespec="seconds"),
             why=",".join(allowed) or "arrived",
+            tli=None if verdict.tli is None else tli_digest(verdict.tli),
         )
         try:
             self.marks.accept(verdict.sha256, told, check, self._kept)
         except NotValidated as problem:  # another process accepted something meanwhile
-            return replace(
+            refused = replace(
                 verdict,
                 valid=False,
                 code=problem.code,
@@ -355,6 +391,8 @@ class HostTrust:
                 archive=None,
                 exit_status=7,
             )
+            self.decisions.verdict(refused, name)
+            return refused
         return verdict
 
     def _kept(self, book: MarkBook) -> Set[str]:
@@ -378,6 +416,11 @@ def rules_of(trust: Trust, book: MarkBook, allowed: Set[str]) -> tuple[Rule, ...
         InTime(known=book.accepted.keys()),
         Arrivals(book, trust.revoked.keys(), allowed),
     )
+
+
+def tli_digest(text: str) -> str:
+    """SHA-256 of a TLI's text, hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def note_of(verdict: Verdict, book: MarkBook, allowed: Iterable[str] = ()) -> str:

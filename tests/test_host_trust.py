@@ -16,8 +16,10 @@ import director.marks
 from director.control import DirectorControl, source_hash
 from director.errors import DirectorError, NotValidated
 from director.history import Pin
+from director.loading import Definitions
 from director.tls.keys import SigningKey, generate_key
 from tests.commands import Result, run_command
+from tests.conftest import make_tls
 from tests.trust_cases import CASES, Workshop
 
 
@@ -294,3 +296,41 @@ def test_a_leader_says_that_it_has_to_accept_what_only_members_run(shop: Worksho
         assert told.exit_code == 7 and "It needs Python >=4" in told.stderr
         word = "The leader of a convention has to accept a source itself, even one that only members run."
         assert (word in told.stderr) == leads, told.stderr
+
+
+@pytest.mark.parametrize("then", ["stays", "goes", "revoked", "downgrade", "never accepted"])
+def test_the_copy_of_a_signed_tli_never_becomes_an_override(
+    shop: Workshop, tmp_path: Path, then: str
+) -> None:
+    def tli(role: str) -> str:
+        return f"{{'Actors': {{'app.echo.Echo': {{'OnLoad': {{'Role': {role!r}}}}}}}}}"
+
+    one, two = (make_tls(shop.key, "app", n, tli(n), {"app/echo.py": ""}) for n in ("1.0", "2.0"))
+    if then != "never accepted":
+        assert install(shop, tmp_path, "app-1.0.tls", one).exit_code == 0
+    assert install(shop, tmp_path, "app-2.0.tls", two).exit_code == 0
+    (shop.directory / "app.tli").write_text(tli("1.0"))
+    if then == "goes":
+        (shop.directory / "app-1.0.tls").unlink()
+    elif then == "revoked":
+        digest = hashlib.sha256(one).hexdigest()
+        (shop.directory / "revoked.cfg").write_text(repr({digest: "stolen"}))
+    elif then == "downgrade":
+        (shop.directory / "app-1.0.tls").write_bytes(
+            make_tls(shop.key, "app", "1.0", tli("1.0"), {"app/echo.py": "other = 1"})
+        )
+    elif then == "never accepted":
+        (shop.directory / "app-1.0.tls").write_bytes(one)
+
+    def found() -> tuple[str | None, list[str]]:
+        with DirectorControl(shop.directory, environ={}) as control:
+            chosen = control.store.find("app-2.0.tls")
+            signed = control.trust("load").has_signed
+            verdict = control.check(chosen.path)
+            made, warnings = Definitions(control.store, {}, signed).of(chosen, verdict)
+            return made.actors[0].role, warnings
+
+    assert found() == ("2.0", [])
+    (shop.directory / "app.tli").write_text(tli("mine"))
+    role, warnings = found()
+    assert role == "mine" and len(warnings) == 1

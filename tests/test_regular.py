@@ -187,7 +187,9 @@ def test_an_override_that_is_a_link_to_nothing_is_not_passed_over(workshop_direc
     with DirectorControl(workshop_directory) as control:
         chosen = control.store.find("app")
         with pytest.raises(SettingsError, match=r"app\.tli"):
-            Definitions(control.store, {}, control.check).of(chosen, control.check(chosen.path))
+            Definitions(control.store, {}, control.trust("load").has_signed).of(
+                chosen, control.check(chosen.path)
+            )
 
 
 def test_two_keys_in_one_file_are_told_of(workshop_directory: Path, key: SigningKey) -> None:
@@ -221,7 +223,7 @@ def test_a_giant_beside_hinders_no_load_with_an_own_tli(workshop_directory: Path
     (workshop_directory / "app.tli").write_text("{'Actors': {}, 'Drain': 3}")
     with DirectorControl(workshop_directory) as control:
         chosen = control.store.find("app-1.0.tls")
-        tli, told = Definitions(control.store, {}, control.check).of(
+        tli, told = Definitions(control.store, {}, control.trust("load").has_signed).of(
             chosen, control.check(chosen.path)
         )
     assert tli.drain == 3 and told

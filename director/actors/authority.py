@@ -315,19 +315,15 @@ def _definition(trust: HostTrust, message: Message) -> Message:
     """
     told: Message = {"May": "", "Refused": {}, "Code": "", "Message": ""}
     path, group = Path(message["File"]), message["Define"]
-
-    def check(other: Path) -> Verdict:
-        return trust.look(trust.read(other), other.name)
-
     try:
-        verdict = check(path)
+        verdict = trust.look(trust.read(path), path.name)
         if verdict.sha256 != message["SHA256"]:
             text = f"{path} was replaced while it was being loaded; load it again"
             return told | {"Code": "changed", "Message": text}
         if not verdict.valid:
             return told | {"Definition": {"Actors": {}}}
         chosen = Available(path, group, split_file_name(path.name)[1])
-        tli, warnings = Definitions(trust.store, os.environ, check).of(chosen, verdict)
+        tli, warnings = Definitions(trust.store, os.environ, trust.has_signed).of(chosen, verdict)
     except DirectorError as problem:
         return told | {"Code": problem.code, "Message": str(problem)}
     for line in warnings:

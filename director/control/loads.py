@@ -111,9 +111,8 @@ class Loads(Files, Running):
                 hint="Use multiprocTCPBase, which has no such limit (thespbase.cfg).",
                 code="too-large-for-udp",
             )
-        tli, warnings = loading.Definitions(self.store, self.environ, self.check).of(
-            chosen, verdict
-        )
+        signed = self.trust("load").has_signed
+        tli, warnings = loading.Definitions(self.store, self.environ, signed).of(chosen, verdict)
         request = {
             "DirectorOp": "LoadSource",
             "Source": str(chosen.path),

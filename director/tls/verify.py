@@ -83,6 +83,24 @@ class Verdict:
         return self.archive.read(TLI_NAME).decode("utf-8", errors="replace")
 
 
+def signed_tli(data: bytes, keys: Sequence[PublicKey], limits: Limits) -> str | None:
+    """The TLI in a file that one of these keys signed, whatever else speaks against the file; None where there is none.
+
+    Args:
+        data: the whole file.
+        keys: that count.
+        limits: of what is read.
+    """
+    try:
+        envelope = open_envelope(data)
+        _signer(envelope, keys)
+        archive = read_parts(envelope.body, envelope.end_record, limits)
+        found = archive.read(TLI_NAME) if TLI_NAME in archive.names else None
+    except DirectorError:
+        return None
+    return None if found is None else found.decode("utf-8", errors="replace")
+
+
 def refusal(data: bytes, code: str, message: str, exit_status: int) -> Verdict:
     """The verdict on a file that could not be decided about."""
     digest = hashlib.sha256(data).hexdigest()
