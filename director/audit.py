@@ -82,13 +82,21 @@ class Audit:
                 newer.replace(older)
 
 
-def who() -> str:
-    """The user of this process, and on whose behalf, where sudo told."""
+def account() -> str:
+    """The user that this process runs as."""
     try:
         import pwd
 
-        name = pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(os.geteuid()).pw_name
     except (ImportError, KeyError):
-        name = str(os.geteuid())
+        return str(os.geteuid())
+
+
+def who() -> str:
+    """The user of a command, and on whose behalf, where sudo told.
+
+    Not for actors: their environment is that of whoever started the system.
+    """
+    name = account()
     behind = os.environ.get("SUDO_USER")
     return f"{behind} as {name}" if behind and behind != name else name

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from director import convention
+from director.audit import who
 from director.errors import DirectorError, NotRunning
 from director.system import SystemProcesses
 
@@ -203,7 +204,8 @@ class Connection:
         """Have a request sent while answers are waited for; returns what its answers are known by."""
         request_id = uuid.uuid4().hex
         # `tell` would wait for up to a minute until a Director that hangs has taken it (systemBase.tell).
-        self.system.ask(self._director, {**request, "RequestId": request_id}, timedelta(0))
+        told = {**request, "Who": who(), "RequestId": request_id}
+        self.system.ask(self._director, told, timedelta(0))
         return request_id
 
     def _hear(self, seconds: float, *, look: bool = True) -> dict[str, Any] | None:

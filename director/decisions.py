@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from director.audit import Audit, who
+from director.audit import Audit
 from director.errors import DirectorError
 from director.marks import Accepted
 from director.tls.naming import split_file_name
@@ -26,11 +26,13 @@ class Decisions:
     Args:
         state: the state directory, whose log it is.
         asked: what asks: ``load``, ``install``, ``tlsinfo``, ``authority``.
+        who: who asked, as far as is known.
         warn: told what an operator should know.
     """
 
     state: Path
     asked: str
+    who: str
     warn: Callable[[str], None]
 
     def verdict(self, verdict: Verdict, name: str, *, note: str = "") -> None:
@@ -69,7 +71,12 @@ class Decisions:
             note: what an auditor would ask about; "" for nothing.
             told: ``group``, ``version`` and ``key``, where somebody signed for them.
         """
-        line: dict[str, Any] = {"who": who(), "asked": self.asked, "file": name, "sha256": digest}
+        line: dict[str, Any] = {
+            "who": self.who,
+            "asked": self.asked,
+            "file": name,
+            "sha256": digest,
+        }
         line |= {"group": None, "version": None, "key": None}
         if "group" not in told:  # nobody signed them: they are only what the file's name claims
             with contextlib.suppress(DirectorError):

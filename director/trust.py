@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from director import audit
 from director.decisions import Decisions
 from director.errors import DirectorError, KeyProblem, NotFound, NotValidated, SettingsError
 from director.files import read_regular
@@ -68,6 +69,7 @@ class HostTrust:
         store: the director directory and its state.
         asked: what asks: ``load``, ``install``, ``tlsinfo``, ``authority``.
         environ: what expressions in settings see.
+        who: who asked; default: the user of this process, and on whose behalf.
         warn: told what an operator should know.
         say: told each key that is tried.
     """
@@ -78,6 +80,7 @@ class HostTrust:
         asked: str,
         *,
         environ: Mapping[str, str] | None = None,
+        who: str | None = None,
         warn: Callable[[str], None] = lambda line: None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -88,7 +91,7 @@ class HostTrust:
         self.say = say
         self.marks = Marks(store.state)
         #: What is decided is written down by this.
-        self.decisions = Decisions(store.state, asked, warn)
+        self.decisions = Decisions(store.state, asked, audit.who() if who is None else who, warn)
 
     def keyring(self, trust: Trust) -> Keyring:
         """Every key file, read now (guide 2.2); a bad one never hides a good one."""

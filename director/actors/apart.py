@@ -92,6 +92,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, str]:
         from director.actors.needs import of_class
 
         return of_class(Path(asked["source"]), asked["class"])
+    from director.audit import account
     from director.settings.config import read_trust
     from director.tls.rules import bare
     from director.trust import HostTrust
@@ -100,7 +101,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, str]:
     if asked["ask"] == "keys":
         ring = HostTrust(store, "report").keyring(read_trust(store.directory, os.environ))
         return {bare(key.fingerprint): Path(key.name).name for key in ring.keys}
-    trust = HostTrust(store, "refresh")
+    trust = HostTrust(store, "refresh", who=account())
     if asked["ask"] == "revoked":
         return trust.revoked(asked["sources"])
     for source_hash, reason in asked["ended"].items():

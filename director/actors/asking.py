@@ -23,6 +23,10 @@ SIGN = 1.0
 WORD_AGAIN, WORD_TRIES = 3.0, 9
 
 
+#: Characters that are kept of who asks.
+LONGEST_ASKER = 200
+
+
 class Asking(Convening):
     """The part of the Director that asks its Source Authority."""
 
@@ -32,7 +36,9 @@ class Asking(Convening):
             self.waiting.append(source_hash)
         # For a moment after its death Thespian still gives the address of the dead one, where nothing is answered.
         self.wakeupAfter(timedelta(seconds=SIGN), payload=("authority", source_hash, 0))
-        self._authority()
+        asker = self._asker(source_hash)
+        told = {"AuthorityOp": "Asker", "SourceHash": source_hash, "Who": asker}
+        self.send(self._authority(), told)
 
     def _authority(self) -> Any:
         """The Source Authority, which was told its directories."""
@@ -43,7 +49,25 @@ class Asking(Convening):
         self.send(authority, {"AuthorityOp": "Startup", **told, **places})
         return authority
 
+    def _asker(self, source_hash: str) -> str:
+        """Who asks for what happens to a source's group now, as their command told it; "" where nobody does.
+
+        Commands tell it, for the audit log. It proves nothing: whoever reaches the Admin's port may say what they like.
+        """
+        version = self.groups.versions.get(source_hash)
+        for _, told in reversed(self.requests.values()):
+            other = self.groups.versions.get(str(told.get("SourceHash")))
+            groups = {told.get("Group"), other.group if other else None}
+            if told.get("SourceHash") == source_hash or (version and version.group in groups):
+                return str(told.get("Who", ""))[:LONGEST_ASKER]
+        return ""
+
     def _ask_may_run(self, **question: Any) -> None:
+        if isinstance(question["Number"], str):
+            question["Who"] = str(self.requests[question["Number"]][1].get("Who", ""))
+        else:
+            question["Who"] = self._asker(question["Sources"][0])
+        question["Who"] = question["Who"][:LONGEST_ASKER]
         self.asked[question["Number"]] = question
         self._ask_again(question["Number"], 0)
 

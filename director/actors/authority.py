@@ -32,6 +32,7 @@ from director.actors.known import KnownSource, WordsOfPlacement, forget, recall,
 from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.actors.words import is_alive
+from director.audit import account
 from director.errors import DirectorError
 from director.escape import shown
 from director.loading import Definitions
@@ -76,6 +77,8 @@ class SourceAuthority(ActorTypeDispatcher):
         self.probe_hash = _md5(self.probe)
         self.member = False
         self.remote: str | None = None
+        #: Who asked the Director to load a source that is on its way here, by its hash.
+        self.askers: dict[str, str] = {}
         #: What was said about what may run, by who asked and the question's number, the oldest first.
         self.words: dict[tuple[str, Any], Message] = {}
 
@@ -114,6 +117,8 @@ class SourceAuthority(ActorTypeDispatcher):
                 self.send(self.admin, ValidatedSource(message["SourceHash"], stub, told))
         elif message.get("AuthorityOp") == "Sweep" and self.store is not None:
             self._sweep_soon()
+        elif message.get("AuthorityOp") == "Asker":
+            self.askers[message["SourceHash"]] = str(message["Who"])
         elif message.get("AuthorityOp") == "MayRun":
             self._may_run(message, sender)
 
@@ -174,7 +179,8 @@ class SourceAuthority(ActorTypeDispatcher):
         if question in self.words:  # asked again while it was decided
             self.send(sender, self.words[question])
             return
-        trust = HostTrust(self.store, message["Asked"], warn=log.warning)
+        asker = str(message.get("Who") or account())
+        trust = HostTrust(self.store, message["Asked"], who=asker, warn=log.warning)
         told = _definition(trust, message) if "Define" in message else _allowed(trust, message)
         word = {"AuthorityResponse": "Word", "Number": message["Number"], **told}
         self.words[question] = word
@@ -255,7 +261,8 @@ class SourceAuthority(ActorTypeDispatcher):
             place = store.cache.fill(sha256, iter(words))
             known = replace(known, directory=str(place), places=words.found)
 
-        trust = HostTrust(store, "authority", warn=log.warning)
+        asker = self.askers.pop(source_hash, "") or account()
+        trust = HostTrust(store, "authority", who=asker, warn=log.warning)
         try:
             if _md5(data) == source_hash:
                 verdict = trust.admit(data, Path(name).name, unpack)

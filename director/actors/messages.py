@@ -35,12 +35,13 @@ director = asys.createActor("director.Director", globalName="Director")
 print(asys.ask(director, {"DirectorOp": "RetrieveAll"}))
 ```
 
-A request names its operation in `DirectorOp`. Every reply names its kind in `DirectorResponse` and says in `Success`
-whether it was done; where it was not, `Code` is stable and `Message` is for people. A `RequestId` in a request, any
-value, stands in each reply to it. A request that is not known or does not read is replied to with `Success` False and
-the kind `Unknown` or `Malformed`. One that reads and cannot be done, because a name or a value in it cannot be or a
-file does not read, is replied to with the kind `Failed`, and the `Code` of the error: `group`, `settings`,
-`not-found`, `os-error` and so on. None of the three changes anything.
+A request names its operation in `DirectorOp`. Every reply names its kind in `DirectorResponse` and says in
+`Success` whether it was done; where it was not, `Code` is stable and `Message` is for people. A `RequestId` in a
+request, any value, stands in each reply to it. `Who`, a text, stands in the audit log as who asked; nobody checks
+it. A request that is not known or does not read is replied to with `Success` False and the kind `Unknown` or
+`Malformed`. One that reads and cannot be done, because a name or a value in it cannot be or a file does not read,
+is replied to with the kind `Failed`, and the `Code` of the error: `group`, `settings`, `not-found`, `os-error` and
+so on. None of the three changes anything.
 """
 
 

@@ -6,6 +6,8 @@ One actor system for each test: what is revoked stays so. Each decision is looke
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import jsonschema
 import pytest
 
 from director.actors.asking import WORD_AGAIN
+from director.audit import account
 from director.control import source_hash
 from director.documents import schema
 from director.errors import NotFound, NotValidated
@@ -24,7 +27,7 @@ from director.files import locked
 from director.settings.tli import parse_tli
 from director.tls.keys import SigningKey, generate_key
 from tests.commands import Result, run_command
-from tests.conftest import Host
+from tests.conftest import Host, open_host
 from tests.trust_cases import TLI, Workshop
 
 pytestmark = pytest.mark.system
@@ -333,3 +336,42 @@ def test_what_runs_comes_again_although_the_marks_were_lost(host: Host) -> None:
         story.load(version)
     host.control.load("app-1.0.tls")
     assert story.active == "1.0" and source_hash(data) == story.hashes["1.0"]
+
+
+def test_the_audit_log_tells_who_asked_and_not_who_started_the_system(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    with open_host(tmp_path, key) as host:
+
+        def run(asker: str, *words: str) -> dict[str, Any]:
+            done = subprocess.run(
+                [sys.executable, "-m", "director", *words],
+                env={**host.environment(), "SUDO_USER": asker},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                stdin=subprocess.DEVNULL,
+            )
+            assert done.returncode == 0, done
+            lines = (host.control.state / "audit.jsonl").read_text().splitlines()
+            return dict(json.loads(lines[-1]))
+
+        shop = Workshop(key, host.directory)
+        (host.directory / "app-0.5.tls").write_bytes(shop.good(version="0.5"))
+        run("alice", "start")
+        for version in ("1.0", "2.0", "3.0"):
+            (host.directory / f"app-{version}.tls").write_bytes(shop.good(version=version))
+        for asker, words, version in (
+            ("bob", ["load", "app-1.0.tls"], "1.0"),
+            ("carol", ["load", "app-2.0.tls"], "2.0"),
+            ("dave", ["undo", "app"], "1.0"),
+            ("erin", ["pin", "app", "2.0"], "2.0"),
+        ):
+            told = run(asker, *words)
+            assert told["who"].startswith(f"{asker} as ") and told["version"] == version, told
+        host.control.system.loadActorSource(str(host.directory / "app-3.0.tls"))
+        log, deadline = host.control.state / "audit.jsonl", time.monotonic() + 20
+        while (told := json.loads(log.read_text().splitlines()[-1]))["version"] != "3.0":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert told["who"] == account(), "nobody told who that was"
