@@ -64,7 +64,7 @@ class Following(Reaping):
         self.refusals: dict[str, tuple[str, str]] = {}
         #: Whether the leader left a request that was passed on unanswered, and has not been heard since; such requests.
         self.leader_silent = False
-        self.passed: dict[int, tuple[Message, Any]] = {}
+        self.passed: dict[int, tuple[Message, Any, float]] = {}
         self.passes = 0
         #: Group and class of the leader's actors here, by their address in this host's log.
         self.told: dict[str, tuple[str, str]] = {}
@@ -267,7 +267,7 @@ class Following(Reaping):
             told = self._away(message)
         else:
             self.passes += 1
-            self.passed[self.passes] = (message, sender)
+            self.passed[self.passes] = (message, sender, time.monotonic())
             self.send(self.leader, {**message, "ReplyTo": sender, "Pass": self.passes})
             self.wakeupAfter(timedelta(seconds=HEARD), payload=("passed", "", self.passes))
             return True
@@ -292,10 +292,16 @@ class Following(Reaping):
 
     def _unheard(self, number: int) -> None:
         """A request was passed on, and the leader has had its time to say that it came."""
-        message, sender = self.passed.pop(number, ({}, None))
-        if message:
-            self.leader_silent = True
-            self.send(sender, self._away(message))
+        if number not in self.passed:
+            return
+        message, sender, since = self.passed[number]
+        silent = time.monotonic() - self.leader_heard >= HEARD
+        if not silent and time.monotonic() - since < PATIENCE:  # it lives: it is busy, or another
+            self.wakeupAfter(timedelta(seconds=HEARD), payload=("passed", "", number))
+            return
+        del self.passed[number]
+        self.leader_silent = silent
+        self.send(sender, self._away(message))
 
     def _away(self, message: Message) -> Message:
         text = f"the leader of the convention, {', '.join(self.leading)}, is out of reach: "
