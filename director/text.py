@@ -101,6 +101,7 @@ def _group(group: GroupStatus) -> Iterator[str]:
 
 def convention(told: Convention) -> Iterator[str]:
     """The lines of ``director status --convention``."""
+    leads = next((host.package_version for host in told.hosts if not host.admin), None)
 
     def name(source_hash: str) -> str:
         return f"{told.names.get(source_hash, 'not known here')}  {source_hash}"
@@ -118,7 +119,8 @@ def convention(told: Convention) -> Iterator[str]:
         if host.python is None:
             yield "    has not told of itself yet"
             continue
-        yield f"    Python {host.python}, director {host.package_version}"
+        other = f" (the leader's is {leads})" if host.package_version != leads else ""
+        yield f"    Python {host.python}, director {host.package_version}{other}"
         if host.admin:
             clock = f"{host.offset:+.2f} s" if host.offset is not None else "unknown"
             heard = f"{host.heard:.1f} s ago" if host.heard is not None else "never"

@@ -22,6 +22,7 @@ from director import convention
 from director.actors import apart, placement
 from director.actors import versions as m
 from director.actors.following import PENDING
+from director.actors.members import WHY_LIMIT, WHY_LONGEST
 from director.actors.messages import Message
 from director.actors.naming import Naming
 from director.actors.needs import nobody
@@ -30,8 +31,8 @@ from director.errors import DirectorError
 
 log = logging.getLogger("director")
 
-#: Seconds until those asked why have to have answered, and between two tries to place an actor.
-WHY_LIMIT, AGAIN = 1.5, 0.5
+#: Seconds between two tries to place an actor.
+AGAIN = 0.5
 
 
 class Abroad(Naming):
@@ -77,13 +78,21 @@ class Abroad(Naming):
             return
         asked = [one for one in self.members.met() if place in (None, one.admin)]
         source_hash = found[0].source_hash
-        why = self.members.ask_why(actor_id, source_hash, {one.admin for one in asked})
+        admins = {one.admin for one in asked}
+        why = self.members.ask_why(actor_id, source_hash, admins, time.monotonic())
         for member in asked:
             told = {"MemberOp": "Why", "Actor": actor_id, "SourceHash": source_hash}
             self.send(member.director, {**told, "Admin": member.admin})
         if why.waiting:
-            self.wakeupAfter(timedelta(seconds=WHY_LIMIT), payload=("why", "", actor_id))
+            for limit in (WHY_LIMIT, WHY_LONGEST):
+                self.wakeupAfter(timedelta(seconds=limit), payload=("why", "", actor_id))
         else:
+            self._conclude(actor_id)
+
+    def _why_due(self, actor_id: int) -> None:
+        """Time passed since members were asked; perhaps about an earlier try to place the same actor."""
+        why = self.members.whys.get(actor_id)
+        if why and why.due(time.monotonic(), met=actor_id in self.actors.met):
             self._conclude(actor_id)
 
     def _conclude(self, actor_id: int) -> None:
@@ -98,7 +107,10 @@ class Abroad(Naming):
         known |= why.refusals
         unmet = actor_id not in self.actors.met
         words = "\n".join(why.words) or last_words(self.unpacked.get(why.source_hash, os.devnull))
-        if why.refusals and not unmet and not actor.ending:  # revoked there: no death of its own
+        place = self.members.present.get(self.members.places.get(actor_id, ""))
+        if place and not actor.ending and (place.leaving or (place.doubted and why.waiting)):
+            self._lost(actor_id, "host-lost", place.away())
+        elif why.refusals and not unmet and not actor.ending:  # revoked there: no death of its own
             self._lost(actor_id, "host-refused", self.members.refusals_of(why.source_hash))
         elif not unmet or words or actor.ending:
             self._ended(actor_id, words)

@@ -105,6 +105,7 @@ class Asking(Convening):
                     source_hash, message["Code"], message["Message"], time.monotonic()
                 )
             )
+        self._answer_late()
 
     def _word(self, message: Message) -> None:
         """The Source Authority's answer to MayRun."""

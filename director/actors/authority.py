@@ -214,7 +214,15 @@ class SourceAuthority(ActorTypeDispatcher):
                 log.error("%s came past this authority; none of it is run here", source_hash)
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
-        """Its last process may need a moment to end: what it was unpacked to goes then."""
+        """Its last process may need a moment to end: what it was unpacked to goes then.
+
+        The Director hears from us that a refusal is over, for what Thespian tells may overtake our word of it.
+        """
+        self.refused.discard(message.sourceHash)
+        known = recall(self.store.state, message.sourceHash) if self.store else None
+        if self.store and known and known.refused:
+            forget(self.store.state, message.sourceHash)
+        self.send(self.director, {"AuthorityOp": "Unloaded", "SourceHash": message.sourceHash})
         self._sweep_soon()
 
     def _sweep_soon(self) -> None:

@@ -60,7 +60,8 @@ class Convening(Abroad):
         if message.remoteAdded and known and known.host == host:
             known.doubted = False
             return
-        if known and not message.remoteAdded and now - known.heard < DOUBT and not self.closing:
+        late = known and not message.remoteAdded and now - known.heard < DOUBT
+        if known and late and not known.leaving and not self.closing:
             # It told of itself just now: a busy one that missed its registration, which comes again.
             known.doubted = True
             self.wakeupAfter(timedelta(seconds=DOUBT), payload=("doubt", admin, 0))
@@ -110,7 +111,7 @@ class Convening(Abroad):
             address = self.actors.met.get(actor_id)
             if address is not None and not self.closing:
                 self.members.lost.setdefault(member.host, []).append(address)
-                self._lost(actor_id, "host-lost", f"{member.name} is out of reach")
+                self._lost(actor_id, "host-lost", member.away())
         for actor_id, why in list(self.members.whys.items()):
             if not why.waiting:
                 self._conclude(actor_id)
@@ -202,6 +203,7 @@ class Convening(Abroad):
             "KillActor": self._on_kill_actor,
             "Bytes": self._on_bytes,
             "Report": self._on_report,
+            "Leaving": self._on_leaving,
             "Because": self._on_because,
             "Heard": self._on_heard,
             "Create": self._on_create,
@@ -222,6 +224,7 @@ class Convening(Abroad):
         if member.asked:
             message["Offset"] = float(message["Time"]) - time.time() + (now - member.asked) / 2
         member.director, member.heard, member.asked, member.report = sender, now, 0.0, message
+        member.leaving = bool(message.get("Leaving"))  # a shutdown may have come to nothing
         introducer = self.introducers.pop(member.admin, None)
         if introducer is not None:
             self.send(introducer, ActorExitRequest())
@@ -246,6 +249,12 @@ class Convening(Abroad):
         for died in message["Died"]:
             if died["Actor"] not in self.actors.met and self.groups.find(died["Actor"]):
                 self._ended(died["Actor"], str(died["Words"]))
+
+    def _on_leaving(self, message: Message, sender: Any) -> None:
+        """At the leader: a member is shut down in order. What ends there by that dies no death of its own."""
+        for member in self.members.met():
+            if member.director == sender:
+                member.leaving = True
 
     def _offer_again(self, member: Member, source_hash: str, *, pending: bool = False) -> None:
         """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once.

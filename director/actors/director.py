@@ -73,6 +73,8 @@ class Director(Asking):
     def _take(self, message: Message, sender: Any) -> None:
         if message.get("AuthorityOp") == "Verdict":
             self._verdict(message)
+        elif message.get("AuthorityOp") == "Unloaded":
+            self.refusals.pop(message["SourceHash"], None)
         elif message.get("AuthorityResponse") == "Standing":
             self._authority_stands(sender)
             self._load_waiting()
@@ -180,7 +182,6 @@ class Director(Asking):
 
     def receiveMsg_UnloadedSource(self, message: UnloadedSource, sender: Any) -> None:
         """A source is gone from the Admin; at a member nobody else takes note."""
-        self.refusals.pop(message.sourceHash, None)
         self.members.refused.pop(message.sourceHash, None)
         if self.member and message.sourceHash not in self.groups.versions:
             self._forget(message.sourceHash)
@@ -223,6 +224,8 @@ class Director(Asking):
             self._look()
         elif message.payload == "beat":
             self._beat()
+        elif message.payload == "late":
+            self._answer_late()
         elif message.payload == "held":
             self._release_held()
         elif message.payload[0] == "authority":
@@ -236,7 +239,7 @@ class Director(Asking):
         elif message.payload[0] == "strays":
             self._strays(*message.payload[1:])
         elif message.payload[0] == "why":
-            self._conclude(message.payload[2])
+            self._why_due(message.payload[2])
         elif message.payload[0] == "passed":
             self._unheard(message.payload[2])
         elif message.payload[0] == "doubt":

@@ -19,7 +19,7 @@ from thespian.actors import ActorExitRequest
 from director import convention
 from director.actors import apart, leftovers, pids, reporting
 from director.actors.doors import AUTHORITY_CLASS
-from director.actors.known import KnownSource, everything, remember
+from director.actors.known import KnownSource, everything, recall, remember
 from director.actors.members import Members
 from director.actors.messages import AUTHORITY_NAME, Message, operation_of, reply
 from director.actors.notebook import gone
@@ -37,6 +37,8 @@ BEAT = 2.0
 HEARD = 2.0
 #: Seconds that a request waits at a member that is just starting for its leader to be met.
 MEETING = 6.0
+#: Seconds that an answer waits for the word of this host's authority, which has decided already.
+LATE = 2.0
 #: Seconds after which an orphan that was told to exit, and did not, is killed; and between two looks at the authority.
 PATIENCE, LOOK = 10.0, 6.0
 #: Seconds that Thespian keeps a source whose authority gives no word (adminCore.SOURCE_LOAD_TIMEOUT_PERIOD), and a few.
@@ -78,6 +80,8 @@ class Following(Reaping):
         self.authority: Any = None
         self.renewed = 0.0
         self.own_keys: dict[str, str] = {}
+        #: Questions of the leader that wait for the authority's word.
+        self.late: list[tuple[Message, Any]] = []
 
     def _convene(self) -> None:
         """Read who leads, and have Thespian tell who is there."""
@@ -209,6 +213,7 @@ class Following(Reaping):
         except DirectorError as problem:
             told |= {"Keys": {}, "Problem": str(problem)}
         nothing: Message = {"Over": [], "Gone": [], "Died": [], "Lacking": []}
+        nothing["Leaving"] = self.closing
         self.send(
             self.leader,
             {**told, **nothing, **news, "MemberOp": "Report", "Admin": message["Admin"]},
@@ -233,6 +238,11 @@ class Following(Reaping):
 
     def _on_why(self, message: Message, sender: Any) -> None:
         source_hash = message["SourceHash"]
+        until = message.setdefault("Until", time.monotonic() + LATE)
+        if time.monotonic() < until and self._verdict_is_due(source_hash):
+            self.late.append((message, sender))
+            self.wakeupAfter(timedelta(seconds=LATE), payload="late")
+            return
         told = {
             "MemberOp": "Because",
             "Actor": message["Actor"],
@@ -242,6 +252,12 @@ class Following(Reaping):
             "Words": last_words(self.unpacked.get(source_hash, os.devnull)),
         }
         self.send(sender, told)
+
+    def _do_Closing(self, message: Message, sender: Any) -> None:
+        """This host is about to be shut down: its leader hears it before the actors here end."""
+        if self.leader is not None and not self._leads():
+            self.send(self.leader, {"MemberOp": "Leaving"})
+        super()._do_Closing(message, sender)
 
     # ---- requests at a member --------------------------------------------------------------------
 
@@ -332,6 +348,22 @@ class Following(Reaping):
         held, self.held = self.held, []
         for message, sender in held:
             self._left_to_leader(message, sender)
+
+    def _verdict_is_due(self, source_hash: str) -> bool:
+        """Whether the authority has decided what is not heard here yet.
+
+        Its word is on its way since before Thespian told the leader that nothing was created; but of two messages that
+        wait while a Director is busy, either may be read first.
+        """
+        if source_hash in self.unpacked or source_hash in self.refusals:
+            return False
+        return recall(self._store().state, source_hash) is not None
+
+    def _answer_late(self) -> None:
+        """Answer what waited for the authority's word: it has come, or had its time."""
+        late, self.late = self.late, []
+        for message, sender in late:
+            self._on_why(message, sender)
 
     def _do_EndRevoked(self, message: Message, sender: Any) -> None:
         """An unload from here would reach the whole convention: what runs here ends, and nothing of it starts again."""

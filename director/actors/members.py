@@ -15,6 +15,8 @@ from director.convention import plain_address
 
 #: Seconds after which a member's Director that does not answer is looked for again.
 SILENT = 5.0
+#: Seconds until those that were asked why an actor ended have to have answered, and where nothing at all was heard.
+WHY_LIMIT, WHY_LONGEST = 1.5, SILENT
 #: Seconds in which other hosts are expected to join: after our own birth, and after another joined.
 GATHERING, SETTLING = 15.0, 5.0
 #: Seconds that a member may have a source that its leader has not: loads of a leader that just started take a while.
@@ -30,7 +32,7 @@ class Member:
     ``admin`` is its Admin's address as text, ``host`` its capability `director.convention.HOST` ("": not one of ours),
     ``director`` the address of its Director once that was met, ``report`` what it told last. Times are seconds of a
     steady clock: ``joined``, ``heard``, and ``asked``, when something was sent that is not answered yet (0: nothing).
-    ``doubted``: Thespian says that it has gone, and it may yet come back.
+    ``doubted``: Thespian says that it has gone, and it may yet come back. ``leaving``: its operator shuts it down.
     """
 
     admin: str
@@ -42,24 +44,43 @@ class Member:
     heard: float = 0.0
     asked: float = 0.0
     doubted: bool = False
+    leaving: bool = False
 
     @property
     def name(self) -> str:
         """Its name and address, for people."""
         return f"{self.host.partition('/')[0] or 'a host'} ({plain_address(self.admin)})"
 
+    def away(self) -> str:
+        """For people, why its actors are gone."""
+        return f"{self.name} {'is being shut down' if self.leaving else 'is out of reach'}"
+
 
 @dataclass
 class Why:
     """An actor that ended somewhere else: which members are yet to tell what they know of it.
 
-    ``words``: tracebacks that it left; ``refusals``: by host, code and text of the authorities that refused its source.
+    ``words``: tracebacks that it left; ``refusals``: by host, code and text of the authorities that refused its source;
+    ``since``: when they were asked, seconds of a steady clock.
     """
 
     source_hash: str
     waiting: set[str]
+    since: float
     words: list[str] = field(default_factory=list)
     refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def due(self, now: float, *, met: bool) -> bool:
+        """Whether those that did not answer have had their time.
+
+        A host that is busy for a moment is no reason to say that none takes the actor: the one that refused it has the
+        reason, and only with that is the next one asked.
+
+        Args:
+            met: the actor gave a sign of life; its role is not served until this is settled.
+        """
+        limit = WHY_LIMIT if met or self.words or self.refusals else WHY_LONGEST
+        return now - self.since >= limit - 0.01  # timers are not that exact
 
 
 class Members:
@@ -138,8 +159,9 @@ class Members:
         )
 
     def banned(self, source_hash: str) -> list[str]:
-        """The hosts that refused a source."""
-        return sorted(self.refused.get(source_hash, {}))
+        """The hosts that refused a source, and those that are being shut down."""
+        leaving = {member.host for member in self.present.values() if member.leaving}
+        return sorted(leaving.union(self.refused.get(source_hash, {})))
 
     def refusals_of(self, source_hash: str) -> str:
         """Who refused a source and why, a line each; "" where nobody did."""
@@ -171,7 +193,7 @@ class Members:
         """The incarnations that run on a member."""
         return sorted(actor for actor, place in self.places.items() if place == admin)
 
-    def ask_why(self, actor: int, source_hash: str, admins: set[str]) -> Why:
+    def ask_why(self, actor: int, source_hash: str, admins: set[str], now: float) -> Why:
         """An actor ended that these members may know about."""
-        self.whys[actor] = Why(source_hash, set(admins))
+        self.whys[actor] = Why(source_hash, set(admins), now)
         return self.whys[actor]

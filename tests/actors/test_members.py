@@ -10,7 +10,17 @@ import pytest
 from director.actors import placement
 from director.actors import versions as m
 from director.actors.groups import Groups
-from director.actors.members import GATHERING, GONE, MOST_GONE, SETTLING, STALE, Members
+from director.actors.members import (
+    GATHERING,
+    GONE,
+    MOST_GONE,
+    SETTLING,
+    STALE,
+    WHY_LIMIT,
+    WHY_LONGEST,
+    Member,
+    Members,
+)
 from director.actors.placement import own, wanted
 from director.convention import HOST, NOT_ON, REMOTE_SOURCES
 from director.settings.tli import tli_from_definition
@@ -72,7 +82,7 @@ def test_members_come_and_go_with_what_runs_on_them() -> None:
     members = Members(0.0)
     members.join("a", "h2/1", {}, 1.0)
     members.places |= {7: "a", 8: "b"}
-    why = members.ask_why(9, "s", {"a", "b"})
+    why = members.ask_why(9, "s", {"a", "b"}, 1.0)
     assert members.actors_at("a") == [7]
     assert members.leave("a", 2.0) == [7] and why.waiting == {"b"}
     assert members.leave("a", 2.0) == [7] and not members.present
@@ -102,6 +112,14 @@ def test_what_people_call_a_source_is_known_as_long_as_somebody_tells_of_it() ->
     assert members.names == {one: f"{one}-1" for one in ("refused", "loaded", "new")}
 
 
+def test_nothing_is_concluded_from_the_silence_of_a_host_that_is_busy() -> None:
+    why = Members(0.0).ask_why(9, "s", {"a", "b"}, 10.0)
+    assert not why.due(10.0, met=True) and why.due(10.0 + WHY_LIMIT, met=True)
+    assert not why.due(10.0 + WHY_LIMIT, met=False) and why.due(10.0 + WHY_LONGEST, met=False)
+    why.refusals["two/1"] = ("no-keys", "It has no key.")  # this is news, and the next can be asked
+    assert why.due(10.0 + WHY_LIMIT, met=False)
+
+
 def test_hosts_are_waited_for_a_while_after_birth_and_after_each_that_joins() -> None:
     members = Members(0.0)
     assert members.gathering(GATHERING - 0.1) and not members.gathering(GATHERING)
@@ -117,6 +135,8 @@ def test_refusals_name_the_host_and_the_reason() -> None:
     members = Members(0.0)
     members.refused["s"] = {"two/1": ("no-keys", "It has no key."), "one/2": ("python", "Old.")}
     assert members.banned("s") == ["one/2", "two/1"] and members.banned("t") == []
+    members.present["a"] = Member("a", "h3/7", {}, 1.0, leaving=True)
+    assert members.banned("s") == ["h3/7", "one/2", "two/1"] and members.banned("t") == ["h3/7"]
     assert members.refusals_of("s").splitlines() == [
         "one refused it (python): Old.",
         "two refused it (no-keys): It has no key.",

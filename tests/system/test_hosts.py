@@ -232,6 +232,25 @@ def test_a_dead_host_is_noticed_and_gets_its_actors_again(lab: Lab) -> None:
     assert len(everybody(leader)) == 3 == len(convention(leader))
 
 
+def test_a_host_that_is_shut_down_in_order_costs_its_actors_no_life(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    strict = "{'Actors': {'strict.Word': {'OnLoad': {'Role': 'Strict'}}}, 'Restart': {'Limit': 0}}"
+    leader.put("strict", "1", strict, {"strict.py": textwrap.dedent(WORD % ("Two", "1"))})
+    leader.done("load", "strict")
+    two.done("shutdown")
+    wait_for(lambda: not serving(leader, "strict"), 3)  # the leader was told
+    told = next(one for one in leader.status()["groups"] if one["name"] == "strict")
+    assert told["failure"]["code"] in {"host-lost", "no-host"}, told
+    two.done("start")
+    wait_for(lambda: serving(leader, "strict"))
+    events = leader.run("history", "strict").stdout
+    assert "actor-lost" in events and "is being shut down" in events, events
+    assert "actor-died" not in events and "actor-failed" not in events, events
+    (leader.directory / "strict-1.tls").unlink()
+    leader.done("unload", told["active"])
+    wait_for(lambda: serving(leader, "two"))
+
+
 @pytest.mark.parametrize(
     "seconds",
     [

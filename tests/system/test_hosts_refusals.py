@@ -25,15 +25,29 @@ from tests.system.test_hosts import TLI, WORD, all_told, convention, serving
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
-#: A host of another kind: another Python, none of the tags of this one but "any", and a clock that
-#: it tells to be 100 s ahead.
+#: A host of another kind: another Python, another version of this package, none of the tags of this one but "any", and
+#: a clock that it tells to be 100 s ahead. Its Director reads the words of its authority last of all that waits there:
+#: of messages that came while an actor was busy Thespian gives any first, also the leader's question why nothing was
+#: created.
 ELSEWHERE = """
 import platform, packaging.tags
 platform.python_version = lambda: "3.99.1"
 packaging.tags.sys_tags = lambda: iter([packaging.tags.Tag("py3", "none", "any")])
 import time, types
+import director
+director.__version__ = "0.0.1"
 from director.actors import reporting
 reporting.time = types.SimpleNamespace(time=lambda: time.time() + 100)
+from datetime import timedelta
+from director.actors.director import Director
+take, wake = Director._take, Director.receiveMsg_WakeupMessage
+def later(self, message, sender):
+    told = "AuthorityOp" in message
+    self.wakeupAfter(timedelta(seconds=0.3), payload=message) if told else take(self, message, sender)
+def woken(self, message, sender):
+    told = isinstance(message.payload, dict)
+    take(self, message.payload, sender) if told else wake(self, message, sender)
+Director._take, Director.receiveMsg_WakeupMessage = later, woken
 """
 #: Seconds within which a creator has to hear that nobody takes it, and why.
 HEARD = 6.0
@@ -164,10 +178,13 @@ def test_the_convention_tells_what_differs_between_its_hosts(lab: Lab) -> None:
     own, second, third = by_address(leader)
     assert own["python"] == third["python"] == platform.python_version()
     assert second["python"] == "3.99.1"
-    assert {one["package_version"] for one in (own, second, third)} == {director.__version__}
+    assert own["package_version"] == third["package_version"] == director.__version__
+    assert second["package_version"] == "0.0.1"
     assert 99 < second["offset"] < 101 and abs(third["offset"]) < 0.5 and own["offset"] == 0
     assert all(one["heard"] < 6 and not one["problem"] for one in (own, second, third))
     told = leader.done("status", "--convention")
+    assert f"director 0.0.1 (the leader's is {director.__version__})" in told
+    assert told.count("the leader's is") == 1
     assert "Python 3.99.1" in told and "its clock is off" in told
     (two.directory / "revoked.cfg").write_text("no such thing\n")
     try:
