@@ -106,6 +106,12 @@ def state_of(version: Version, actor: RoleActor) -> str:
     return "serving" if actor.ready and not actor.trial else "starting"
 
 
+def waiting(version: Version) -> list[Message]:
+    """The actors of a version that wait for a host."""
+    lost = [actor.spec for actor in version.actors if actor.lost]
+    return [{"Role": spec.role, "ActorClass": spec.class_name} for spec in lost]
+
+
 def update(groups: Groups, actors: Actors, name: str, what: str) -> Message:
     """The content of an ``Update`` about a group."""
     version = groups.active_version(name)
@@ -158,6 +164,7 @@ def status(
                             **actors.describe(a),
                             "State": state_of(v, a),
                             "Deaths": a.deaths,
+                            "Lost": a.lost,
                             "SilentFor": actors.silence.seconds(a.id, now),
                         }
                         for a in v.actors

@@ -314,7 +314,7 @@ class Director(Asking):
     def _finished(self, action: m.Finished) -> None:
         sender, message = self.requests.pop(action.request)
         (log.info if action.success else log.warning)("%s: %s", action.code, action.text)
-        fields = {
+        fields: Message = {
             "SourceHash": action.source_hash,
             "Code": action.code,
             "Message": action.text,
@@ -322,6 +322,9 @@ class Director(Asking):
         if message["DirectorOp"] == "UnloadSource":
             self.send(sender, reply("SourceUnloaded", message, action.success, **fields))
             return
+        known = self.groups.versions.get(action.source_hash)
+        if known and action.code == "no-host":
+            fields["Waiting"] = answers.waiting(known)
         if not self._requests_of(action.source_hash):
             self.bytes.pop(action.source_hash, None)
         if action.success:
@@ -330,7 +333,6 @@ class Director(Asking):
                 self.compilers.start(self.unpacked[action.source_hash])
         if message["DirectorOp"] == "Undo":
             fields["File"] = message["File"]
-            known = self.groups.versions.get(action.source_hash)
             if action.success and known:
                 fields["PinCode"], fields["PinMessage"] = self._try_pin(known.group, known.version)
             self.send(sender, reply("UndoResult", message, action.success, **fields))

@@ -63,6 +63,11 @@ class Groups(Adoption):
             known.tli, known.settle = wanted.tli, wanted.settle
             known.settlers.append(request)
             self._start_failed(known)
+        elif known and known.state is State.ACTIVE and any(a.lost for a in known.actors):
+            known.tli = wanted.tli
+            classes = ", ".join(a.spec.class_name for a in known.actors if a.lost)
+            text = f"is active, but no host takes {classes} now; it is tried every second"
+            self._refuse(known, request, "no-host", text)
         elif known and known.state is State.ACTIVE:
             known.tli = wanted.tli  # Drain, Restart and the like count from now on
             self._finish(known, request, "unchanged", "is active already")

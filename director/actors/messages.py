@@ -106,7 +106,8 @@ OPERATIONS = (
         "`SourceHash`; it comes as soon as the file was read, and its TLI where the group was not "
         "declared. With `Wait` then `LoadResult` with `SourceHash`, "
         "`Code`, "
-        "`Message`: `Success` is True when the version is active.",
+        "`Message`: `Success` is True when the version is active. Where it is, and no host takes an actor of it now, "
+        "`Code` is `no-host`, and `Waiting` lists `Role` and `ActorClass` of those.",
     ),
     Operation(
         "UnloadSource",
@@ -161,8 +162,9 @@ OPERATIONS = (
         "what one that died left, or None), `Blocked`, `Leader` (at a member `Address`, `Heard`: seconds ago, None "
         "where it was not yet, and `Away`: it is out of reach; elsewhere None), and `Groups`: for each `Active`, "
         "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
-        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths` and "
-        "`SilentFor`: seconds for which messages have been waiting at it, None where that is not long).",
+        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths`, "
+        "`Lost`: whether it waits for a host, and `SilentFor`: seconds for which messages have been waiting at it, "
+        "None where that is not long).",
     ),
     Operation(
         "Convention",

@@ -129,6 +129,8 @@ class Loads(Files, Running):
     def _loaded(self, wanted: _Wanted, answer: dict[str, Any], warnings: list[str]) -> Loaded:
         if not answer["Success"]:
             problem = refused(answer)
+            if problem.code == "no-host":
+                problem.hint = self._demands(wanted.chosen.group, answer)
             if problem.code == "tli-changed" and warnings:
                 problem.hint = f"Perhaps this is why: {' '.join(warnings)}"
             if problem.code == "changed":  # no authority was asked: nobody else writes it down
@@ -142,6 +144,26 @@ class Loads(Files, Running):
             answer["Code"] != "unchanged",
             (*wanted.warnings, *warnings),
         )
+
+    def _demands(self, group: str, answer: dict[str, Any]) -> str:
+        """For people: which roles of a loaded source wait for a host, and what they demand of it."""
+        from director.actors.known import recall
+        from director.actors.needs import ANY, of_class
+
+        known = recall(self.store.state, str(answer["SourceHash"]))
+        lines = []
+        for one in answer.get("Waiting", ()):
+            name, role = str(one["ActorClass"]), one["Role"]
+            found = of_class(Path(known.directory), name) if known else {}
+            needs = [
+                f"{key!r}" if value == ANY else f"{key!r}: {value}"
+                for key, value in found.items()
+                if key
+            ]
+            what = f"the capability {' and '.join(needs)}" if needs else "what its class asks for"
+            who = f"The role {role!r}" if role else name
+            lines.append(f"{who} of {group} waits for a host with {what}.")
+        return " ".join([*lines, "`director status --convention` shows who is there."])
 
     def load_each(
         self, targets: Mapping[str, str], told: Callable[[Refreshed], None] = lambda one: None

@@ -68,7 +68,7 @@ class Refreshing(Switches):
         groups = self.loaded()
         begin = time.time()
         revoked = self.revoked(groups)
-        failed = self._failed_groups()
+        failed, waiting = self._troubled_groups()
         pins = self.pins()
         times = self.trust("refresh").times()
         for group, files in self.store.available().items():
@@ -87,7 +87,7 @@ class Refreshing(Switches):
                 results.append(Refreshed(group, None, os_error(problem, group)))
             else:
                 changed = groups.get(group, {}).get("ActiveHash") != digest
-                if changed or digest in revoked:
+                if changed or digest in revoked or group in waiting:
                     wanted.append((group, partial(_same, newest)))
                     continue
                 if group in failed:
@@ -138,16 +138,21 @@ class Refreshing(Switches):
             code="expired",
         )
 
-    def _failed_groups(self) -> set[str]:
-        """Groups whose active version has an actor that died too often; `load` starts it again."""
+    def _troubled_groups(self) -> tuple[set[str], set[str]]:
+        """Groups whose active version has an actor that died too often, and those where one has no host.
+
+        `load` starts the first again; of the others it tells what they wait for.
+        """
         told = self.ask({"DirectorOp": "Status"}, "Status")["Groups"]
-        return {
-            name
+        actors = {
+            name: version["Actors"]
             for name, group in told.items()
             for version in group["Versions"]
             if version["SourceHash"] == group["Active"]
-            and any(actor["State"] == "failed" for actor in version["Actors"])
         }
+        failed = {n for n, told in actors.items() if any(a["State"] == "failed" for a in told)}
+        waiting = {n for n, told in actors.items() if any(a.get("Lost") for a in told)}
+        return failed, waiting - failed
 
     def revoked(self, groups: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Loaded sources that are revoked by now: source hash → the reason.

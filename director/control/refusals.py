@@ -9,7 +9,7 @@ from director.errors import DirectorError, LoadFailed, NotFound, NotValidated, S
 #: Codes of a load that failed for another reason than the Source Authority's refusal.
 NOT_STARTED = {
     "actor-died", "blocked", "busy", "cache", "group", "load-failed", "locked", "malformed",
-    "message-failed", "name-taken", "no-authority", "not-ended", "not-ready", "nothing-to-undo",
+    "message-failed", "name-taken", "no-authority", "no-host", "not-ended", "not-ready", "nothing-to-undo",
     "operation-failed", "os-error", "state", "superseded", "tli-changed", "unloaded", "unpack",
     "unreadable", "unsettled", "went-back",
 }  # fmt: skip

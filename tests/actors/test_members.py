@@ -61,6 +61,19 @@ def test_a_lost_host_is_no_death_and_the_actor_is_tried_again_until_a_host_takes
     assert m.Changed("g", "actor") in found and "g" not in groups.failures and not actor.lost
 
 
+def test_a_load_of_an_active_version_says_that_an_actor_of_it_waits_for_a_host() -> None:
+    groups, actor = active()
+    version = groups.versions["h"]
+    groups.actor_lost(actor.id, "host-lost", "h2 is out of reach", 1.0)
+    (answer,) = groups.load("again", version, 2.0)
+    assert isinstance(answer, m.Finished) and not answer.success and answer.code == "no-host"
+    assert "a.A" in answer.text and groups.active["g"] == "h"
+    groups.timer(("restart", "h", 0), 3.0)
+    groups.actor_ready(actor.id, "h", 3.1)
+    (answer,) = groups.load("once more", version, 4.0)
+    assert isinstance(answer, m.Finished) and answer.success and answer.code == "unchanged"
+
+
 def test_a_version_that_is_being_loaded_fails_where_no_host_takes_its_actor() -> None:
     groups = Groups()
     version = m.Version("h", "g", "1", "g-1.tls", tli_from_definition(TLI))

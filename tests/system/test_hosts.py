@@ -241,8 +241,14 @@ def test_a_host_that_is_shut_down_in_order_costs_its_actors_no_life(lab: Lab) ->
     wait_for(lambda: not serving(leader, "strict"), 3)  # the leader was told
     told = next(one for one in leader.status()["groups"] if one["name"] == "strict")
     assert told["failure"]["code"] in {"host-lost", "no-host"}, told
+    waits = "The role 'Strict' of strict waits for a host with the capability 'Two'"
+    for command in (("load", "strict"), ("refresh",)):  # active, and yet nobody is served
+        answer = leader.run(*command)
+        assert answer.returncode == 1 and waits in answer.stderr, answer
+        assert '"strict" is up to date' not in answer.stdout, answer
     two.done("start")
     wait_for(lambda: serving(leader, "strict"))
+    assert '"strict" is up to date' in leader.done("load", "strict")
     events = leader.run("history", "strict").stdout
     assert "actor-lost" in events and "is being shut down" in events, events
     assert "actor-died" not in events and "actor-failed" not in events, events
