@@ -29,16 +29,12 @@ from director.marks import (
     note_origin,
     with_origins,
 )
+from director.policy import note_of, rules_of
 from director.settings.config import Trust, read_trust
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
 from director.tls.limits import RSA_FLOOR, Limits
 from director.tls.rules import (
-    InTime,
-    KeyGroups,
-    ManifestRequired,
-    Revoked,
-    Rule,
     Source,
     bare,
     moment,
@@ -409,45 +405,9 @@ class HostTrust:
         }
 
 
-def rules_of(trust: Trust, book: MarkBook, allowed: Set[str]) -> tuple[Rule, ...]:
-    """The rules of a host with these settings and marks, in the order in which they speak."""
-    required: tuple[Rule, ...] = (ManifestRequired(),) if trust.require_manifest else ()
-    return (
-        Revoked(trust.revoked),
-        *required,
-        KeyGroups(trust.key_groups),
-        InTime(known=book.accepted.keys()),
-        Arrivals(book, trust.revoked.keys(), allowed),
-    )
-
-
 def tli_digest(text: str) -> str:
     """SHA-256 of a TLI's text, hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def note_of(verdict: Verdict, book: MarkBook, allowed: Iterable[str] = ()) -> str:
-    """What of a decision an auditor would ask about: a flag that was needed, or bytes that went back; else ""."""
-    source = verdict.source
-    if source is None or source.version is None:
-        return ""
-    if verdict.sha256 not in book.accepted:
-        try:
-            Arrivals(book).source(source)
-        except NotValidated as problem:
-            return f"allowed: {', '.join(allowed)} ({problem.code})" if verdict.valid else ""
-    elif _below(book, source):
-        return "accepted before, older than the mark"
-    return ""
-
-
-def _below(book: MarkBook, source: Source) -> bool:
-    bare_book = MarkBook({}, book.highest)
-    try:
-        Arrivals(bare_book).source(source)
-    except NotValidated:
-        return True
-    return False
 
 
 def _nothing(sha256: str, members: Members) -> None:

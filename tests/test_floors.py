@@ -33,7 +33,7 @@ FLOORS = [
         "director.system",
     },
     {"director.choice", "director.history", "director.loading", "director.logs"},
-    {"director.decisions", "director.trust"},
+    {"director.decisions", "director.policy", "director.trust"},
     {"director.actors"},
     {"director.connection", "director.roles", "director.report"},
     {"director.doctor"},

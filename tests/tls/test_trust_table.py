@@ -12,10 +12,11 @@ import pytest
 
 from director.control import DirectorControl
 from director.errors import SettingsError
+from director.policy import rules_of
 from director.settings.config import read_trust
 from director.tls.keys import SigningKey
 from director.tls.verify import Policy, verify
-from director.trust import HostTrust, rules_of
+from director.trust import HostTrust
 from tests.commands import run_command
 from tests.trust_cases import CASES, Case, Workshop
 
