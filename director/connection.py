@@ -15,6 +15,7 @@ from typing import Any
 
 from director import convention
 from director.audit import who
+from director.client import attach
 from director.errors import DirectorError, NotRunning
 from director.system import SystemProcesses
 
@@ -59,27 +60,15 @@ class Connection:
         """Thespian's ActorSystem of the running system.
 
         Raises:
-            NotRunning: there is none.
+            NotRunning: there is none. DirectorError: code ``foreign-port``: something else is there.
         """
         if self._system is None:
             port = self.processes.config.admin_port
             if not self.processes.running():
                 raise not_running(self.processes)
-            from thespian.actors import ActorSystem, InvalidActorAddress
-
-            base = self.processes.config.system_base
             # Actors on other hosts answer to the address that leads to the convention, not to the loopback's.
             address = convention.address(self.processes.config.convention_leader, port)
-            try:
-                self._system = ActorSystem(
-                    base, {"Admin Port": port, **address}, transientUnique=True
-                )
-            except InvalidActorAddress:
-                raise DirectorError(
-                    f"Something answers at port {port}, but it is no actor system of {base}.",
-                    hint="Find out what holds the port, or write another one into adminport.cfg.",
-                    code="foreign-port",
-                ) from None
+            self._system = attach(self.processes, {"Admin Port": port, **address})
         return self._system
 
     def ask(self, request: dict[str, Any], kind: str, limit: float = ASK_LIMIT) -> dict[str, Any]:

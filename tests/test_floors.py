@@ -35,6 +35,7 @@ FLOORS = [
     {"director.choice", "director.history", "director.loading", "director.logs"},
     {"director.decisions", "director.policy", "director.trust"},
     {"director.actors"},
+    {"director.client"},
     {"director.connection", "director.roles", "director.report"},
     {"director.doctor"},
     {"director.control", "director.documents", "director.page", "director.tables", "director.text"},

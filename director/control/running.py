@@ -64,6 +64,8 @@ class Running(Base):
             SettingsError: a setting does not read; nothing was started.
             DirectorError: the system did not come up.
         """
+        from director.client import require_free
+
         self.store.require()
         processes = self.processes
         if self.unit:
@@ -80,6 +82,7 @@ class Running(Base):
             left = processes.end_leftovers()
             if left:
                 self.warn(f"{_dead_admin(left)} They were ended before the new one was started.")
+            require_free(processes)
             processes.start()
         return True
 
