@@ -36,7 +36,7 @@ LIMIT = 120
 class Present:
     """What of the external distributions is installed here: module names, distribution names, directories.
 
-    ``absent`` are those that are not, ``unfit`` sentences about those of another version than is expected.
+    ``absent`` are those that are not, ``unfit`` sentences about those that are not quite what is expected.
     """
 
     tops: tuple[str, ...]
@@ -80,7 +80,15 @@ def present(external: Sequence[str]) -> Present:
             for file in found.files or ()
             if file.parts[0] != ".." and not file.parts[0].endswith(_NO_MODULES)
         }
-        if asked and not mine:  # an editable installation lies elsewhere
+        for place in linked(
+            found
+        ):  # an editable installation: what RECORD names is a part, or nothing
+            modules = _modules(place)
+            mine |= modules
+            places.add(str(place))
+            if asked and modules:
+                unfit.append(f"{wanted.name} is linked to {place}, and the check ran with that.")
+        if asked and not mine:  # one that is found by a hook of its own
             absent.append(wanted.name)
         tops |= mine
         queue.extend((Requirement(text), False) for text in found.requires or ())
@@ -91,6 +99,25 @@ def present(external: Sequence[str]) -> Present:
         tuple(absent),
         tuple(unfit),
     )
+
+
+def linked(found: importlib.metadata.Distribution) -> list[Path]:
+    """The directories outside that a distribution's own .pth files put on the path (site)."""
+    places = []
+    for file in found.files or ():
+        if file.suffix == ".pth":
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                for line in Path(str(found.locate_file(file))).read_text("utf-8").splitlines():
+                    place = Path(str(found.locate_file("")), line.strip())
+                    if line.strip() and not line.startswith(("#", "import")) and place.is_dir():
+                        places.append(place)
+    return list(dict.fromkeys(places))
+
+
+def _modules(place: Path) -> set[str]:
+    """The names of the packages and modules that lie in a directory."""
+    packages = {path.parent.name for path in place.glob("*/__init__.py")}
+    return packages | {path.stem for path in place.glob("*.py")}
 
 
 def may_bring(distribution: str, top: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,31 @@ def test_what_is_present_is_read_from_the_installed_files(
     found = present(["Odd.Name", "missing"])
     assert found.tops == ("other", "pack") and found.absent == ("missing",)
     assert found.places == (str(tmp_path / "t"),) and found.names == ("odd-name",)
+
+
+def test_an_external_distribution_that_is_linked_to_a_checkout_is_taken_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "tool").mkdir(parents=True)
+    (checkout / "tool" / "__init__.py").write_text("WHERE = 'checkout'\n")
+    (checkout / "helper.py").touch()
+    (checkout / "data").mkdir()
+    # Beside its .pth it brings a part of the same name, as a forced include does.
+    files = {"_my.pth": f"# mine\nimport sys\n{checkout}\n{checkout}\n", "tool/data.txt": "x"}
+    unpack(make_wheel(tmp_path, "my-tool", files=files), tmp_path / "t")
+    monkeypatch.syspath_prepend(str(tmp_path / "t"))
+    assert present(["my-tool"]).tops == ("helper", "tool") and not present(["my-tool"]).absent
+    source = {"app.py": GOOD + "import helper, tool\nassert tool.WHERE == 'checkout'\n"}
+    (told,) = check(source, external=("thespian", "my-tool"))
+    assert told == f"my-tool is linked to {checkout}, and the check ran with that."
+
+
+def test_the_example_for_actors_of_other_groups_builds_with_the_table_that_is_told() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    (actor,) = [one for one in re.findall(r"```python\n(.*?)```", page, re.S) if "Roles(" in one]
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.S)
+    external = tomllib.loads(table)["tool"]["hatch"]["build"]["hooks"]["thespian"]["external"]
+    told = check({"back.py": actor}, "back.Back", external=("thespian", *external))
+    assert all("is linked to" in line for line in told), "which this installation may be"
+    assert "No module named 'director'" in failure({"back.py": actor}, "back.Back")
