@@ -211,7 +211,7 @@ class Abroad(Naming):
                 del self.open[actor_id]
             elif opened == source_hash:
                 waiting = True
-        if waiting and self.members.present:
+        if waiting and (self.leading or self.members.present):
             self.postponed.add(source_hash)
             self.wakeupAfter(timedelta(seconds=AGAIN), payload=("unload", source_hash, 0))
             return

@@ -103,8 +103,10 @@ class Director(Asking):
             self.took_over = self.born
             versions = told["Versions"]
             dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
-            for source_hash, place in dead:
+            for number, (source_hash, place) in enumerate(dead, 1):
                 pids.kill_all(place or os.devnull, source_hash)
+                # Nobody tells this Director what became of the other's actors: one may wait at a member still.
+                self.open[-number] = (source_hash, time.monotonic())
             self.unpacked |= {one["SourceHash"]: one["Unpacked"] for one in told["Versions"]}
             new = self.watchers
             self.watchers = [(one, group) for one, group in told["Watchers"]] + new

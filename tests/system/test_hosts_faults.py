@@ -126,6 +126,47 @@ def test_a_members_authority_that_was_killed_has_a_successor_that_validates(lab:
     unload(leader, "after")
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("killed", [False, True], ids=["failed", "leader's Director killed"])
+def test_an_unload_waits_for_a_member_whose_authority_is_still_deciding(
+    lab: Lab, killed: bool
+) -> None:
+    """One that came in between would end the Admin there (adminCore.unloadActorSource of a pending source)."""
+    leader, two, _ = lab.hosts
+    put(leader, "first", "1", "Two")  # so that the authority there has logged, and is found
+    leader.done("load", "first")
+    admin = json.loads((two.directory / ".state" / "system.json").read_text())["admin_pid"]
+    authority = listener(two, authorities(two)[-1])
+    group = "cut_off" if killed else "late"
+    broken = "" if killed else f", '{group}.Broken': {{}}"
+    actors = f"{{'Actors': {{'{group}.Word': {{}}{broken}}}, 'Drain': 0}}"
+    code = textwrap.dedent(WORD % ("Two", "1")) + textwrap.dedent("""
+        class Broken(ActorTypeDispatcher):
+            def __init__(self):
+                1 / 0
+    """)
+    leader.put(group, "1", actors, {f"{group}.py": code})
+    os.kill(authority, signal.SIGSTOP)
+    try:
+        load = leader.popen("load", group)
+        if killed:
+            wait_for(lambda: any(one["loading"] for one in leader.status()["groups"]))
+            time.sleep(1)  # the question is at the member, which nothing tells
+            os.kill(leader.status()["director_pid"], signal.SIGKILL)
+        assert load.wait(60) == 1
+        deadline = time.monotonic() + 20  # END_LIMIT and KILL_LIMIT, and some
+        while time.monotonic() < deadline:
+            assert admin in two.processes(), "its Admin ended"
+            time.sleep(0.5)
+        assert group not in leader.json("list")["groups"]
+    finally:
+        os.kill(authority, signal.SIGCONT)
+        (leader.directory / f"{group}-1.tls").unlink()
+    wait_for(lambda: len(two.actors()) == 1, 15)
+    assert admin in two.processes()
+    unload(leader, "first")
+
+
 def authorities(host: LabHost) -> list[int]:
     """The ports of the Source Authorities that logged here, in their order."""
     told = re.findall(r"ActorAddr-\(T\|:(\d+)\) director\.authority", host.log())
