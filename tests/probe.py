@@ -6,11 +6,13 @@ The names of the checks are those of its functions. `members` gives its files as
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import shutil
 import subprocess
 import sysconfig
 import tempfile
 import textwrap
+import zipfile
 from pathlib import Path
 
 ACTOR = '''
@@ -275,6 +277,14 @@ def it_imports_in_threads():
         assert pool.submit(importlib.import_module, "probe.threaded").result().THREADED
 
 
+def it_imports_from_a_zip_that_it_brings():
+    vendored = pathlib.Path(__file__).parent / "vendored.zip"
+    sys.path.append(str(vendored))
+    import probe_zipped.inner
+
+    assert probe_zipped.inner.ZIPPED and str(vendored) in probe_zipped.__file__
+
+
 def it_leaves_pythons_import_alone():
     import builtins
 
@@ -345,9 +355,18 @@ def members(*, native: bool = True) -> dict[str, bytes]:
         for name, text in FILES.items()
     }
     files["six.py"] = _installed("six", "six.py")
+    files["probe/vendored.zip"] = _zipped()
     if native and (made := _native()):
         files["probe_native" + str(sysconfig.get_config_var("EXT_SUFFIX"))] = made
     return files
+
+
+def _zipped() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("probe_zipped/__init__.py", "")
+        archive.writestr("probe_zipped/inner.py", "ZIPPED = True\n")
+    return stream.getvalue()
 
 
 def _installed(distribution: str, name: str) -> bytes:

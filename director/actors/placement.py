@@ -2,28 +2,23 @@
 
 Thespian's Admin asks the class ``actorSystemCapabilityCheck(capabilities, requirements)`` before it starts an actor
 (multiprocCommon._startChildActor, convention.h_PendingActor). Most sources say nothing about capabilities, and are not
-asked. For the others a forked child imports the class, answers and is gone; the answer is kept. An import that takes
-too long counts as a yes, since the actor's own process asks again and refuses (`director.actors.runtime`).
+asked. For the others a process apart imports the class and answers (`director.actors.placer`); the answer is kept. What
+is not known yet counts as a yes, since the actor's own process asks again and refuses (`director.actors.runtime`).
 Standard library only.
 """
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
-import select
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from director.actors.placer import NO, YES, Key, Patience, Placer, Question
 from director.convention import HOST, HOST_VARIABLE, NOT_ON, REMOTE_SOURCES
 
-#: Seconds that the Admin waits for an answer.
-LIMIT = 0.3
 _MOST = 1000
-_YES, _NO = b"y", b"n"
 
 
 def wanted(capabilities: Any, requirements: Any) -> bool:
@@ -48,36 +43,66 @@ class Placement:
 
     Args:
         find: imports the class of this module and name, in a process that may.
+        patience: of this Admin, for all its sources.
     """
 
-    def __init__(self, find: Callable[[str, str], Any]) -> None:
-        self._find = find
-        self._known: dict[tuple[str, str, str], bool] = {}
-        #: Systems that were asked about, by their text: a further class is asked about all of them in one process.
-        self._systems: dict[str, Any] = {}
+    def __init__(self, find: Callable[[str, str], Any], patience: Patience) -> None:
+        self._find, self._patience = find, patience
+        self._known: dict[Key, bool] = {}
+        self._placer: Placer | None = None
 
     def fits(self, module: str, name: str, capabilities: Any, requirements: Any) -> bool:
         """Whether the class accepts a system of these capabilities; bounded in time, remembered."""
-        of, here, wanted_by = f"{module}.{name}", _text(capabilities), _text(requirements)
-        if (of, here, wanted_by) in self._known:
-            return self._known[of, here, wanted_by]
+        question = Question(module, name, capabilities, requirements)
+        key = question.key
+        if key not in self._known:
+            began = time.monotonic()
+            try:
+                self._ask(question, key)
+            finally:
+                self._patience.spend(time.monotonic() - began)
+        # Too slow to tell here, or failed, which the actor's own process tells to whom it concerns.
+        return self._known.get(key, True)
+
+    def _ask(self, question: Question, key: Key) -> None:
+        deadline = time.monotonic() + self._patience.left
+        self._hear(0)
+        if self._placer is not None and self._placer.open:
+            # It is busy with what took too long before; this is answered behind that, for whoever asks later.
+            if key not in self._known and key not in self._placer.open:
+                self._placer.ask(question)
+            return
+        if key in self._known or time.monotonic() >= deadline:
+            return
+        if self._placer is None or not self._placer.ask(question):
+            self._end()
+            self._placer = Placer(self._answer, question)
+        while self._placer is not None and self._placer.open:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._hear(left)
+
+    def _hear(self, wait: float) -> None:
+        """Keep what was answered; a process that has ended is buried."""
+        if self._placer is None:
+            return
+        answers = self._placer.answers(wait)
+        if answers is None:
+            self._end()
+            return
         if len(self._known) >= _MOST:
             self._known.clear()
-            self._systems.clear()
-        self._systems[here] = capabilities
-        others = [one for one in self._systems if (of, one, wanted_by) not in self._known]
-        asked = [here, *(one for one in others if one != here)]
-        systems = [self._systems[one] for one in asked]
+        self._known |= {key: told == YES for key, told in answers if told in {YES, NO}}
 
-        def question() -> Iterator[bool]:
-            found = self._find(module, name)
-            return (_check(found, system, requirements) for system in systems)
+    def _end(self) -> None:
+        if self._placer is not None:
+            self._placer.end()
+            self._placer = None
 
-        answers = _ask(question, len(asked))
-        for one, answer in zip(asked, answers, strict=False):
-            self._known[of, one, wanted_by] = answer in _YES
-        # Too slow to tell here, or failed, which the actor's own process tells to whom it concerns: not remembered.
-        return self._known.get((of, here, wanted_by), True)
+    def _answer(self, question: Question) -> bool:
+        found = self._find(question.module, question.name)
+        return _check(found, question.capabilities, question.requirements)
 
 
 def _check(found: Any, capabilities: Any, requirements: Any) -> bool:
@@ -88,58 +113,6 @@ def _check(found: Any, capabilities: Any, requirements: Any) -> bool:
         return bool(check(capabilities or {}, requirements or {}))
     except Exception:  # noqa: BLE001 - as Thespian counts it (utilis.checkActorCapabilities)
         return False
-
-
-def _text(value: Any) -> str:
-    """Capabilities and requirements as a key; they are plain dictionaries whose order means nothing."""
-    if isinstance(value, dict):
-        return repr(sorted(value.items(), key=repr))
-    return repr(value)
-
-
-def _ask(question: Callable[[], Iterable[bool]], count: int, limit: float = LIMIT) -> bytes:
-    """So many answers of a forked child, a byte each; those that it did not give in time are not there."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _answer(question, writer)
-    os.close(writer)
-    deadline = time.monotonic() + limit
-    answers = b""
-    try:
-        while len(answers) < count and (left := deadline - time.monotonic()) > 0:
-            try:
-                if select.select([reader], [], [], left)[0]:
-                    told = os.read(reader, 4096)
-                    if not told:
-                        break
-                    answers += told
-            except InterruptedError:
-                continue
-    finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)  # where it has ended, nobody
-        os.waitpid(child, 0)
-    return answers
-
-
-def _answer(question: Callable[[], Iterable[bool]], writer: int) -> None:
-    """The child's whole life; nothing of the Admin's is touched."""
-    try:
-        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
-            signal.signal(number, signal.SIG_DFL)
-        logging.root = logging.RootLogger(
-            logging.CRITICAL
-        )  # Thespian's would send over the Admin's sockets
-        logging.Logger.root = logging.root
-        logging.Logger.manager = logging.Manager(logging.root)
-        os.closerange(3, writer)
-        os.closerange(writer + 1, 1 << 16)
-        for answer in question():
-            os.write(writer, _YES if answer else _NO)
-    finally:
-        # Whatever the source did, also SystemExit: the child must not go on as a second Admin.
-        os._exit(0)
 
 
 def recheck(found: Any) -> None:

@@ -36,6 +36,7 @@ from typing import Any
 from director.actors import boundary, placement
 from director.actors.known import KnownSource, recall
 from director.actors.placement import Placement, recheck
+from director.actors.placer import Patience
 from director.actors.words import authors_traceback, leave_mark, leave_word
 
 #: Never dropped from ``sys.modules``, whatever a source bundles.
@@ -57,13 +58,13 @@ class ImportTooLong(BaseException):
 class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Answers Thespian's look-ups ``{{hash}}module`` for one loaded source."""
 
-    def __init__(self, source: KnownSource) -> None:
+    def __init__(self, source: KnownSource, patience: Patience) -> None:
         self.source = source
         #: What Thespian looks for.
         self.srcHash = source.source_hash
         self.directory = source.directory
         self.tops = frozenset(source.tops)
-        self._placement = Placement(self._import)
+        self._placement = Placement(self._import, patience)
 
     def hashRoot(self) -> str:
         """The prefix of this source's module names in Thespian (sourceLoader.SourceHashFinder)."""
@@ -164,7 +165,8 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def _path_hook(self, path: str) -> importlib.machinery.FileFinder:
         """Python's own finder for the unpacked directory, with a loader that guards what it loaded."""
-        if path != self.directory and not path.startswith(self.directory + os.sep):
+        inside = path == self.directory or path.startswith(self.directory + os.sep)
+        if not inside or not os.path.isdir(path):  # noqa: PTH112 - a ZIP of the source is zipimport's
             raise ImportError(path)
         return importlib.machinery.FileFinder(
             path,
@@ -225,6 +227,7 @@ class _EveryHash:
 
     def __init__(self, state: Path) -> None:
         self._state = state
+        self._patience = Patience()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, str):
@@ -249,7 +252,7 @@ class _EveryHash:
                 for one in refusals:  # its authority thought better of it
                     sys.meta_path.remove(one)
                     self._forget(one.hashRoot())
-                sys.meta_path.append(SourceImporter(source))
+                sys.meta_path.append(SourceImporter(source, self._patience))
             elif not refusals:
                 sys.meta_path.append(Refusal(self._state, other))
         return False

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
-import pytest
-
-from director.actors import placement
 from director.actors import versions as m
 from director.actors.groups import Groups
 from director.actors.members import (
@@ -166,38 +160,6 @@ def test_a_host_that_refused_is_not_asked_again_and_classes_see_only_their_own_r
     assert own({NOT_ON: ["a"], "x": 1}) == {"x": 1} and own(None) is None
 
 
-def test_a_further_class_is_asked_about_all_known_systems_in_one_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Odd:
-        @staticmethod
-        def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:  # noqa: N802 - Thespian's name
-            return bool(capabilities["n"] % 2)
-
-    asked: list[int] = []
-    ask = placement._ask
-
-    def counting(question: Any, count: int) -> bytes:
-        asked.append(count)
-        return ask(question, count)
-
-    monkeypatch.setattr(placement, "_ask", counting)
-    answers = placement.Placement(lambda module, name: Odd)
-    for name in ("A", "B"):
-        told = [answers.fits("m", name, {"n": number}, None) for number in range(6)]
-        assert told == [False, True] * 3
-    assert asked == [1, 1, 1, 1, 1, 1, 6]
-
-
-def test_a_class_that_cannot_be_asked_may_run_and_is_asked_again() -> None:
-    def failing(module: str, name: str) -> Any:
-        raise SystemExit(3)
-
-    answers = placement.Placement(failing)
-    assert answers.fits("m", "A", {}, None) and answers.fits("m", "A", {}, None)
-    assert not answers._known
-
-
 def test_an_unload_that_a_member_missed_is_said_again_after_a_while() -> None:
     members = Members(0.0)
     member = members.join("a", "h2/1", {}, 0.0)
@@ -241,37 +203,3 @@ def test_an_actor_whose_host_came_to_refuse_it_goes_elsewhere_and_that_is_no_dea
     assert created(groups.timer(("restart", "h", 0), 2.0))
     groups.actor_ready(actor.id, "h", 2.1)
     assert "g" not in groups.failures
-
-
-def test_a_class_that_takes_too_long_to_tell_holds_the_admin_up_for_its_limit_only() -> None:
-    def endless(module: str, name: str) -> Any:
-        while True:
-            time.sleep(60)
-
-    answers, began = placement.Placement(endless), time.monotonic()
-    assert answers.fits("m", "A", {}, None) and not answers._known
-    assert placement.LIMIT <= time.monotonic() - began < placement.LIMIT + 2
-
-
-def test_an_answer_holds_for_its_class_capabilities_and_requirements_alone() -> None:
-    class Picky:
-        @staticmethod
-        def actorSystemCapabilityCheck(capabilities: Any, requirements: Any) -> bool:  # noqa: N802
-            return bool(capabilities.get("gold")) and requirements.get("colour", "red") == "red"
-
-    found: list[str] = []
-    answers = placement.Placement(lambda module, name: Picky)
-    real = placement._ask
-
-    def counting(question: Any, count: int) -> bytes:
-        found.append("asked")
-        return real(question, count)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(placement, "_ask", counting)
-        for _ in range(3):
-            assert answers.fits("m", "A", {"gold": True, "b": 1}, {})
-            assert answers.fits("m", "A", {"b": 1, "gold": True}, {}), "the order means nothing"
-            assert not answers.fits("m", "A", {"gold": False}, {})
-            assert not answers.fits("m", "A", {"gold": True, "b": 1}, {"colour": "blue"})
-    assert len(found) == 3

@@ -279,6 +279,23 @@ def test_whatever_module_code_does_admin_and_director_answer_within_half_a_secon
     )
 
 
+def test_many_slow_classes_with_words_on_placement_hold_admin_and_director_up_no_longer(
+    host: Host,
+) -> None:
+    roles = range(12)
+    actors = ", ".join(f"'app.m.C{n}': {{'OnLoad': {{'Role': 'R{n}'}}}}" for n in roles)
+    module = "import time; time.sleep(2)\nfrom thespian.actors import Actor, requireCapability\n"
+    for n in roles:
+        module += f"@requireCapability('Admin Port')\nclass C{n}(Actor):\n    pass\n"
+    told = {"app/__init__.py": "", "app/m.py": module}
+    host.put("slow", "1", f"{{'Actors': {{{actors}}}}}", told)
+    host.control.start()
+    done: list[Any] = []
+    longest = answering(host, lambda: done.append(director(host, "load", "slow", timeout=90)))
+    assert longest < 0.5
+    assert done[0].returncode == 0, done[0].stderr
+
+
 # ---- what is left behind -------------------------------------------------------------------------------------------
 
 
