@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick slow lint check fuzz wheel help-page clean
+.PHONY: demo test quick loaded slow lint check fuzz wheel help-page clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
@@ -19,6 +19,10 @@ test: $(VENV)/.ready
 
 quick: $(VENV)/.ready
 	$(BIN)/python -m pytest -m 'not system'
+
+loaded: $(VENV)/.ready    # what loaded sources may do and what they cannot, in real actors; a minute
+	$(BIN)/python -m pytest -m 'not slow' tests/system/test_ordinary.py tests/system/test_isolation.py \
+	    tests/system/test_future_python.py
 
 slow: $(VENV)/.ready    # what `make test` leaves out for its length: cuts of 90 s, 200 MB; some 10 minutes
 	SLOW=1 $(BIN)/python -m pytest -rA -m long

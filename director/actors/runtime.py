@@ -27,6 +27,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any
 
 from director.actors import boundary, placement
 from director.actors.known import KnownSource, recall
+from director.actors.memory import give_back
 from director.actors.placement import Placement, recheck
 from director.actors.placer import Patience
 from director.actors.words import authors_traceback, leave_mark, leave_word
@@ -64,7 +66,11 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.srcHash = source.source_hash
         self.directory = source.directory
         self.tops = frozenset(source.tops)
-        self._placement = Placement(self._import, patience)
+        found = weakref.WeakMethod(self._import)  # nothing but Thespian's list keeps this
+        self._placement = Placement(lambda module, name: found()(module, name), patience)  # type: ignore[misc]
+        if _in_admin():
+            # Which drops the bytes of a source, and then this (adminCore.unloadActorSource).
+            weakref.finalize(self, give_back).atexit = False
 
     def hashRoot(self) -> str:
         """The prefix of this source's module names in Thespian (sourceLoader.SourceHashFinder)."""
@@ -123,14 +129,15 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def _stand_in(self, module_name: str, attribute: str) -> Any:
         """What stands for an actor's class in the Admin: Thespian asks it nothing but where it may run."""
+        places, answers = self.source.places, self._placement
 
         def fits(capabilities: Any, requirements: Any) -> bool:
             if not placement.wanted(capabilities, requirements):
                 return False
-            if not self.source.places:
+            if not places:
                 return True
             own = placement.own(requirements)
-            return self._placement.fits(module_name, attribute, capabilities, own)
+            return answers.fits(module_name, attribute, capabilities, own)
 
         return type(attribute, (), {"actorSystemCapabilityCheck": staticmethod(fits)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -309,6 +310,31 @@ def test_unloading_frees_the_disk_and_the_admins_memory_of_it(host: Host) -> Non
     assert recall(host.control.state, loaded.source_hash) is None
     host.control.load("one")
     assert host.control.role("One") is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/status")
+def test_nothing_of_the_bytes_that_were_unloaded_stays_in_the_admin(host: Host) -> None:
+    host.control.start()
+    admin = host.control.ask({"DirectorOp": "Identify"}, "Identity")["AdminPid"]
+    size, loaded = 10.0, []
+    first = resident(admin)
+    for number in range(5):
+        members: dict[str, str | bytes] = {**source("one"), "app/b.bin": os.urandom(10_000_000)}
+        host.put("one", str(number), TLI % "One", members)
+        loaded.append(host.control.load("one").source_hash)
+    for source_hash in loaded[:-1]:
+        host.control.unload(source_hash)
+    eventually(lambda: resident(admin) < first + size + 6)
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a process in MB."""
+    (line,) = (
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    )
+    return int(line.split()[1]) / 1024
 
 
 def test_what_no_actor_imported_yet_is_byte_compiled_behind_the_activation(host: Host) -> None:
