@@ -21,6 +21,8 @@ from director.system import SystemProcesses
 
 #: Seconds to wait for an answer of the Director to a small question.
 ASK_LIMIT = 10.0
+#: Seconds to wait for a start by somebody else that is under way.
+STARTING = 10.0
 #: Seconds without an answer after which to look whether one can still come.
 LOOK_AFTER = 2.0
 
@@ -147,14 +149,29 @@ class Connection:
                     hint="After an upgrade of this package: `director shutdown`, then `director start`.",
                     code="protocol",
                 )
+            self._await_start()
             self._require_ours()
             if not self.identity.get("Directory"):
-                self.warn("The Director had died; a new one takes up what its predecessor left.")
+                if not self.identity.get("Told"):
+                    text = "The Director had died; a new one takes up what its predecessor left."
+                    self.warn(text)
                 startup = {"DirectorOp": "Startup", **self.places}
                 self.identity = self._ask(startup, "Identity", 15.0)
+                self._require_ours()
         except DirectorError:
             self._director = None
             raise
+
+    def _await_start(self) -> None:
+        """A system that is just being started has no record of its processes yet; the start tells its Director."""
+        deadline = time.monotonic() + STARTING
+        while (
+            not self.identity.get("Directory")
+            and not self.processes.members()
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.1)
+            self.identity = self._ask({"DirectorOp": "Identify"}, "Identity", ASK_LIMIT)
 
     def require_ours(self) -> None:
         """See that the running system is this directory's, unless its processes show it.

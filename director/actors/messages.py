@@ -214,8 +214,7 @@ OPERATIONS = (
         (),
         "Identity",
         "`Protocol` (a number), `PackageVersion`, `AdminPid`, `Pid`, `Session`, `Directory` (empty: this "
-        "Director is new and was "
-        "told nothing yet).",
+        "Director is new and has not taken up yet what was before) and `Told` (whether it knows its directories).",
     ),
     Operation(
         "EndRevoked",

@@ -148,6 +148,7 @@ class Requests(ActorTypeDispatcher):
             "Protocol": PROTOCOL,
             "PackageVersion": director.__version__,
             "Pid": os.getpid(),
+            "Told": self.store is not None,
             "Directory": str(self.store.directory) if self.store and not self.starters else "",
         }
 

@@ -347,6 +347,32 @@ def test_start_twice_changes_nothing_and_shutdown_leaves_no_process(host: Host) 
     assert not session_members(session)
 
 
+def test_commands_during_a_start_meet_the_director_that_it_starts(host: Host) -> None:
+    environment = host.environment()
+
+    def begin(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "director", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    starting = begin("start")
+    asking: list[subprocess.Popen[str]] = []
+    while starting.poll() is None:
+        if len(asking) < 12:
+            asking.append(begin("status"))
+        time.sleep(0.05)
+    for one in [starting, *asking]:
+        out, error = one.communicate(timeout=60)
+        assert "died" not in out + error.lower(), (out, error)
+        assert one.returncode in (0, 3), (out, error)
+    assert host.control.status().took_over is None
+
+
 def test_an_unknown_request_gets_an_answer_and_the_director_goes_on(host: Host) -> None:
     host.control.start()
     assert not host.control.ask({"DirectorOp": "Nonsense"}, "Unknown")["Success"]
