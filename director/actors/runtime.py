@@ -12,7 +12,8 @@ whole process, is never made. With it:
   ``sys.path``, drops inherited modules of the names that the source bundles, and imports the real
   module under its plain name.
 
-No class or function of Thespian is changed. This module and those it uses need only the standard library.
+No class or function of Thespian is changed; its transports' variable ``serializer`` is (`director.actors.boundary`).
+This module and those it uses need only the standard library.
 """
 
 from __future__ import annotations
@@ -160,27 +161,14 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return
         if boundary.here():
             raise ImportError(f"this process is of source {boundary.here()}, not of {self.srcHash}")
-        os.environ[boundary.VARIABLE] = self.srcHash
+        boundary.become(self.srcHash, self.directory, self.tops - _KEPT)
         for name in list(sys.modules):
             top = name.partition(".")[0]
             if top in self.tops and top not in _KEPT:
                 del sys.modules[name]
         _hold(self.directory)
-        sys.path_hooks.insert(0, self._path_hook)
         sys.path.insert(0, self.directory)
         importlib.invalidate_caches()
-
-    def _path_hook(self, path: str) -> importlib.machinery.FileFinder:
-        """Python's own finder for the unpacked directory, with a loader that guards what it loaded."""
-        inside = path == self.directory or path.startswith(self.directory + os.sep)
-        if not inside or not os.path.isdir(path):  # noqa: PTH112 - a ZIP of the source is zipimport's
-            raise ImportError(path)
-        return importlib.machinery.FileFinder(
-            path,
-            (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
-            (GuardingLoader, importlib.machinery.SOURCE_SUFFIXES),
-            (importlib.machinery.SourcelessFileLoader, importlib.machinery.BYTECODE_SUFFIXES),
-        )
 
 
 class Refusal(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -218,15 +206,6 @@ class Refusal(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         source = recall(self._state, self.srcHash)
         never = f"the Source Authority of this host never validated {self.srcHash}"
         raise ImportError(source.refused if source and source.refused else never)
-
-
-class GuardingLoader(importlib.machinery.SourceFileLoader):
-    """Python's own loader; what a module defines is guarded (`director.actors.boundary`)."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then register its classes."""
-        super().exec_module(module)
-        boundary.guard_module(module)
 
 
 class _EveryHash:
@@ -291,6 +270,7 @@ def install(state: Path) -> None:
     """
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)]
     sys.meta_path.insert(0, Gate(state))
+    boundary.install()
 
 
 def _hold(directory: str) -> None:
