@@ -17,6 +17,7 @@ from director.actors.versions import (
     TAKING_OVER,
     AskReady,
     Changed,
+    End,
     LoadSource,
     RoleActor,
     Send,
@@ -267,6 +268,7 @@ class Activation(Endings):
             for actor in version.actors:
                 name = actor.spec.global_name
                 if name is not None and actor.id and not actor.ready and not actor.asked:
+                    self._out.append(End(actor.id))  # should it only be late
                     actor.id = 0
                     self._block(name, version)
                     code, text = "blocked", f"{text}: {self.blocked[name]}"

@@ -125,7 +125,7 @@ class Book:
         self._next += 1
         actor.id, actor.trial, actor.started = self._next, trial, self._now
         actor.ready = actor.asked = actor.ending = actor.killed = False
-        actor.moving = actor.deactivated = actor.stopped = actor.failed = False
+        actor.moving = actor.deactivated = actor.stopped = actor.failed = actor.exiting = False
         actor.answer = ""
         name = None if trial else actor.spec.global_name
         self._out.append(Create(actor.id, actor.spec.class_name, version.source_hash, name))
@@ -142,12 +142,13 @@ class Book:
     def _deactivate(self, actor: RoleActor) -> None:
         if actor.id and not actor.deactivated:
             actor.deactivated = True
-            self._tell(actor, actor.spec.on_deactivate)
+            if not actor.exiting:  # it was told before that
+                self._tell(actor, actor.spec.on_deactivate)
 
     def _end(self, actor: RoleActor) -> None:
         found = self.find(actor.id)
         if found and not actor.ending:
-            actor.ending = True
+            actor.ending = actor.exiting = True
             self._out.append(End(actor.id))
             self._timer("end", found[0], actor.id, END_LIMIT)
 

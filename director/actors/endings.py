@@ -9,6 +9,7 @@ from director.actors.book import GRACE, Book
 from director.actors.versions import (
     TAKING_OVER,
     Changed,
+    End,
     RoleActor,
     State,
     Timer,
@@ -229,7 +230,9 @@ class Endings(Book):
         """An actor that was created again never answered."""
         name = actor.spec.global_name
         if name is not None and not actor.trial:
-            actor.id = 0  # Thespian gave no actor for it, and will give none
+            # Thespian gave no actor for it, and will give none; one that is only late must not live unknown.
+            self._out.append(End(actor.id))
+            actor.id = 0
             self._block(name, version)
             self._give_up(version, actor, self.blocked[name])
             self._out.append(Changed(version.group, "actor"))

@@ -55,6 +55,8 @@ class RoleActor:
     moving: bool = False
     deactivated: bool = False
     stopped: bool = False
+    #: It was told to exit, whatever was thought better of since.
+    exiting: bool = False
     failed: bool = False
     lost: bool = False
     killed: bool = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -1197,6 +1200,55 @@ class Machine(RuleBasedStateMachine):
         for actor in active.actors if active else []:
             alive = actor.id in self.host.alive and not actor.deactivated and not actor.moving
             assert alive or actor.failed, "a role was lost"
+
+
+def _cut_off(named: bool) -> tuple[str, dict[str, Any]]:
+    return "a_hand_over_is_cut_off", {"named": named, "handover": "start-first", "steps": 0}
+
+
+#: Before version 2 takes a name over from version 1, as Hypothesis came upon it.
+TAKING = [
+    _cut_off(False), ("gone", {"digest": "1"}), ("the_director_dies", {}), _cut_off(False), _cut_off(True),
+    ("slow_start", {"digest": "2", "seconds": 1}),
+]  # fmt: skip
+NAMED: dict[str, Any] = {"digest": "1", "named": True, "asks": False, "mute": False, "auto": False}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(
+            [
+                ("load", {**NAMED, "settled": False, "handover": "start-first"}),
+                ("slow_start", {"digest": "1", "seconds": 1}),
+                ("the_director_dies", {}),
+                ("death", {"number": 0}),
+                ("time_passes", {"kind": "restart", "seconds": 0.1}),
+                ("time_passes", {"kind": "up", "seconds": 0.1}),
+            ],
+            id="a named actor that was restarted comes late",
+        ),
+        pytest.param(
+            [*TAKING, ("death", {"number": 0}), ("slow_start", {"digest": "1", "seconds": 31})],
+            id="one that takes a name over comes late",
+        ),
+        pytest.param(
+            [
+                *TAKING,
+                ("time_passes", {"kind": "holder", "seconds": 0.1}),
+                ("gone", {"digest": "1"}),
+            ],
+            id="what was told to exit is not told to stop again",
+        ),
+    ],
+)
+def test_what_the_machine_once_came_upon(steps: list[tuple[str, dict[str, Any]]]) -> None:
+    machine = Machine()
+    for name, fields in steps:
+        getattr(machine, name)(**fields)
+        machine.every_on_deactivate_is_matched()
+        machine.one_active_version_unless_none_is_loaded()
+    machine.teardown()
 
 
 Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
