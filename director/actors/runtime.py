@@ -69,6 +69,10 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.tops = frozenset(source.tops)
         found = weakref.WeakMethod(self._import)  # nothing but Thespian's list keeps this
         self._placement = Placement(lambda module, name: found()(module, name), patience)  # type: ignore[misc]
+        #: Of classes that are installed on the host, which the source's actors name.
+        self._hosts_placement = Placement(_of_the_host, patience)
+        #: The process that found its own class, or its maker's: what it looks for from then on, it creates.
+        self._actor = 0
         if _in_admin():
             # Which drops the bytes of a source, and then this (adminCore.unloadActorSource).
             weakref.finalize(self, give_back).atexit = False
@@ -85,8 +89,7 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not fullname.startswith(root):
             return None
         top = fullname[len(root) :].partition(".")[0]
-        strange = top and top not in self.tops and fullname != root + _DOOR[0]
-        if strange and (_in_admin() or not _installed(top)):
+        if top and top not in self.tops and fullname != root + _DOOR[0] and not _installed(top):
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -101,23 +104,30 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             module.__getattr__ = lambda attribute: self.look_up(name, attribute)  # type: ignore[method-assign]
 
     def look_up(self, module_name: str, attribute: str) -> Any:
-        """The class ``attribute`` of a module of this source, as this process may know it.
+        """The class ``attribute`` of a module of this source, or of the host's, as this process may know it.
 
         Raises:
-            ImportError: this process is of another source, or the import did not end by itself.
+            ImportError: this process is of another source, or is to create what only the Admin can create without one;
+                or the import did not end by itself.
         """
         if attribute.startswith("__"):
             raise AttributeError(attribute)
         if (module_name, attribute) == _DOOR:
             return getattr(importlib.import_module(module_name), attribute)
+        own = module_name.partition(".")[0] in self.tops
         if _in_admin():
-            return self._stand_in(module_name, attribute)
-        if not boundary.here():  # an actor made by one of the source is its maker's business
+            return self._stand_in(module_name, attribute, own)
+        if self._actor == os.getpid() and own is not (boundary.here() == self.srcHash):
+            # A fork would be what this process is; Thespian asks the Admin instead (actorManager.createActor).
+            raise ImportError(f"{module_name} is no module that this process has")
+        if not boundary.here() and not self._actor:
+            # An actor made by one of the source is its maker's business.
             leave_mark(self.directory, f"{module_name}.{attribute}")
         try:
             with _limited():
-                found = self._import(module_name, attribute)
+                found = (self._import if own else _of_the_host)(module_name, attribute)
             recheck(found)
+            self._actor = os.getpid()
             # Thespian logs what __init__ raises under the name of the class, and nowhere else.
             logging.getLogger(f"{module_name}.{attribute}").addFilter(self._overhear)
             return found
@@ -128,17 +138,19 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             # SystemExit and its like would end the process without a word to its creator.
             raise ImportError(f"import of {module_name} ended with {problem!r}") from problem
 
-    def _stand_in(self, module_name: str, attribute: str) -> Any:
+    def _stand_in(self, module_name: str, attribute: str, own: bool) -> Any:
         """What stands for an actor's class in the Admin: Thespian asks it nothing but where it may run."""
-        places, answers = self.source.places, self._placement
+        # Nobody looked whether what is installed on the host says something about placement.
+        places = self.source.places or not own
+        answers = self._placement if own else self._hosts_placement
 
         def fits(capabilities: Any, requirements: Any) -> bool:
             if not placement.wanted(capabilities, requirements):
                 return False
             if not places:
                 return True
-            own = placement.own(requirements)
-            return answers.fits(module_name, attribute, capabilities, own)
+            wanted = placement.own(requirements)
+            return answers.fits(module_name, attribute, capabilities, wanted)
 
         return type(attribute, (), {"actorSystemCapabilityCheck": staticmethod(fits)})
 
@@ -271,6 +283,10 @@ def install(state: Path) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)]
     sys.meta_path.insert(0, Gate(state))
     boundary.install()
+
+
+def _of_the_host(module_name: str, attribute: str) -> Any:
+    return getattr(importlib.import_module(module_name), attribute)
 
 
 def _hold(directory: str) -> None:

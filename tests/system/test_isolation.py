@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,8 @@ class Doer(ActorTypeDispatcher):
 
     def create(self, message, sender):
         made = Helper if message["what"] == "class" else message["what"]
+        if "class_of" in message:
+            made = importlib.import_module(message["class_of"]).Seeing
         self.helper = self.createActor(made, sourceHash=message.get("hash"))
         return self.helper
 
@@ -125,8 +129,50 @@ class Two:
         return self.host.control.system.ask(address, message, LIMIT)
 
 
+#: Installed on the host: tells what it sees, creates others, and needs gold where it is Golden.
+INSTALLED = """
+import importlib
+import os
+import sys
+
+from thespian.actors import ActorTypeDispatcher, requireCapability
+
+
+class Seeing(ActorTypeDispatcher):
+    def receiveMsg_dict(self, message, sender):
+        if "create" in message:
+            self.send(sender, self.createActor(message["create"]))
+            return
+        try:
+            app = importlib.import_module("app.things").Thing.WORD
+        except ImportError:
+            app = None
+        click = importlib.import_module("click").__file__
+        self.send(sender, {"app": app, "click": click, "source": os.environ.get("DIRECTOR_SOURCE")})
+
+
+@requireCapability("Gold")
+class Golden(Seeing):
+    pass
+"""
+
+
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, key: Any) -> Any:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a module that every system started meanwhile has, as if it were installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    name = f"seeing_{uuid.uuid4().hex}"
+    (folder / f"{name}.py").write_text(INSTALLED)
+    path = Path(sysconfig.get_path("purelib")) / f"{name}.pth"
+    path.write_text(f"{folder}\n")
+    try:
+        yield name
+    finally:
+        path.unlink()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, key: Any, installed: str) -> Iterator[Two]:
     with open_host(tmp_path_factory.mktemp("isolation"), key) as host:
         yield Two(host)
 
@@ -155,6 +201,56 @@ def test_an_actor_creates_others_of_its_source_by_class_and_by_name(two: Two) ->
 def test_an_actor_creates_one_of_an_installed_package_by_name(two: Two) -> None:
     made = two.ask("Two", do="create", what="thespian.actors.Actor")
     assert "ActorAddr" in str(made)
+
+
+def test_an_installed_actor_that_a_source_creates_by_name_sees_none_of_it(
+    two: Two, installed: str
+) -> None:
+    made = two.ask(two.old, do="create", what=f"{installed}.Seeing")
+    further = two.ask(made, create=f"{installed}.Seeing")
+    for actor in (made, further):
+        seen = two.ask(actor)
+        assert "site-packages" in seen.pop("click") and seen == {"app": None, "source": None}
+    # What it creates by a name of the source is of the source, and it is not.
+    assert two.ask(two.ask(made, create="app.doer.Helper")) == "one"
+    assert two.ask(made)["app"] is None
+
+
+def test_one_that_is_created_by_its_class_is_a_fork_of_its_creator(
+    two: Two, installed: str
+) -> None:
+    """Thespian gives no means to have another process make it (actorManager.createActor)."""
+    made = two.ask(two.old, do="create", what="", class_of=installed)
+    assert two.ask(made)["app"] == "one"
+
+
+def test_where_an_installed_actor_may_run_is_decided_as_ever(two: Two, installed: str) -> None:
+    def made() -> Any:
+        wanted = {"do": "create", "what": f"{installed}.Golden"}
+        # The address of what was never made does not travel.
+        return two.host.control.system.ask(two.address("Two"), wanted, timedelta(seconds=2))
+
+    assert made() is None
+    two.host.control.system.updateCapability("Gold", True)
+    eventually(lambda: made() is not None)
+    two.host.control.system.updateCapability("Gold", None)
+
+
+def test_installed_actors_that_a_source_created_end_with_it(host: Host, installed: str) -> None:
+    host.control.start()
+    before = set(host.processes())
+    host.put("one", "1", TLI % "One", source("one"))
+    loaded = host.control.load("one")
+    role = host.control.role("One")
+    assert role is not None
+    for _ in range(2):
+        made = host.control.system.ask(
+            role.address, {"do": "create", "what": f"{installed}.Seeing"}, LIMIT
+        )
+        assert host.control.system.ask(made, {}, LIMIT)["app"] is None
+    eventually(lambda: len(set(host.processes()) - before) == 3)
+    host.control.unload(loaded.source_hash)
+    eventually(lambda: set(host.processes()) == before)
 
 
 def test_an_actor_creates_one_of_another_group_by_its_hash(two: Two) -> None:
