@@ -75,7 +75,7 @@ class Placement:
         if key in self._known or time.monotonic() >= deadline:
             return
         if self._placer is None or not self._placer.ask(question):
-            self._end()
+            self.end()
             self._placer = Placer(self._answer, question)
         while self._placer is not None and self._placer.open:
             left = deadline - time.monotonic()
@@ -89,13 +89,14 @@ class Placement:
             return
         answers = self._placer.answers(wait)
         if answers is None:
-            self._end()
+            self.end()
             return
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known |= {key: told == YES for key, told in answers if told in {YES, NO}}
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The process that was asked, and what it started, is gone afterwards."""
         if self._placer is not None:
             self._placer.end()
             self._placer = None

@@ -206,10 +206,12 @@ def _live(
         os.closerange(theirs.fileno() + 1, 1 << 16)
         question: Question | None = first
         while question is not None:
+            signal.setitimer(signal.ITIMER_REAL, LONGEST)  # nobody may ask again, and end it
             try:
                 told = answer(question)
             except BaseException:  # noqa: BLE001 - whatever a module does when it is imported, sys.exit too
                 told = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
             theirs.sendall(UNKNOWN if told is None else YES if told else NO)
             question = _next(theirs)
     finally:

@@ -75,7 +75,8 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._actor = 0
         if _in_admin():
             # Which drops the bytes of a source, and then this (adminCore.unloadActorSource).
-            weakref.finalize(self, give_back).atexit = False
+            end = weakref.finalize(self, _unloaded, self._placement, self._hosts_placement)
+            end.atexit = False
 
     def hashRoot(self) -> str:
         """The prefix of this source's module names in Thespian (sourceLoader.SourceHashFinder)."""
@@ -178,7 +179,10 @@ class SourceImporter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             top = name.partition(".")[0]
             if top in self.tops and top not in _KEPT:
                 del sys.modules[name]
-        _hold(self.directory)
+        if (
+            not _in_admin()
+        ):  # as the process is called that is asked about placement, and is no actor
+            _hold(self.directory)
         sys.path.insert(0, self.directory)
         importlib.invalidate_caches()
 
@@ -283,6 +287,13 @@ def install(state: Path) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)]
     sys.meta_path.insert(0, Gate(state))
     boundary.install()
+
+
+def _unloaded(*placements: Placement) -> None:
+    """In the Admin: nothing of a source stays."""
+    for one in placements:
+        one.end()
+    give_back()
 
 
 def _of_the_host(module_name: str, attribute: str) -> Any:

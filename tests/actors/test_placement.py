@@ -52,7 +52,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     new.started = started  # type: ignore[attr-defined]
     yield new
     for one in made:
-        one._end()
+        one.end()
 
 
 def test_an_answer_holds_for_its_class_capabilities_and_requirements_alone(make: Make) -> None:
@@ -173,7 +173,7 @@ def test_what_a_module_starts_when_it_is_imported_ends_with_the_process(
     pid = int(told.read_text())
     assert is_alive(pid)
     if how == "hangs":
-        answers._end()
+        answers.end()
     eventually(lambda: not is_alive(pid))  # nobody asked any more
     assert answers.fits("m", "B", {"gold": True}, None), "it is asked anew"
 
@@ -191,3 +191,17 @@ def test_an_actor_is_handed_nothing_of_it(make: Make) -> None:
             os._exit(7)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_an_import_that_never_ends_does_not_run_for_ever(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(module: str, name: str) -> Any:
+        while True:
+            time.sleep(60)
+
+    monkeypatch.setattr(placer, "LONGEST", 0.5)
+    assert make(endless).fits("m", "A", {}, None)
+    pid = make.started[0]._pid  # type: ignore[attr-defined]
+    assert is_alive(pid)
+    eventually(lambda: not is_alive(pid))

@@ -489,6 +489,21 @@ def test_placement_decides_as_in_thespian_and_again_when_capabilities_change(
     eventually(lambda: not works("app.picky.Picky", "gold"))
 
 
+def test_who_is_asked_about_placement_ends_with_the_source(host: Host) -> None:
+    host.control.start()
+    before = set(host.processes())
+    sleeping = "import subprocess, time\nsubprocess.Popen(['sleep', '100'])\ntime.sleep(1)\n"
+    told = {"app/__init__.py": "", "app/picky.py": PICKY, "app/slow.py": sleeping}
+    host.put("picky", "1", "{'Actors': {}}", told)
+    digest = host.control.load("picky").source_hash
+    host.control.system.tell(
+        host.control.system.createActor("app.picky.Easy", sourceHash=digest), {}
+    )
+    assert len(set(host.processes()) - before) >= 3, "both imported it, and it starts another"
+    host.control.unload(digest)
+    eventually(lambda: set(host.processes()) == before)
+
+
 def test_a_class_that_is_not_there_fails_the_load_with_its_name(host: Host) -> None:
     host.put("one", "1", TLI.replace("Doer", "Nobody") % "One", source("one"))
     with pytest.raises(LoadFailed, match="Nobody"):
