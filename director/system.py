@@ -63,7 +63,7 @@ class SystemProcesses:
         port, base = asked._known("admin_port"), asked._text("system_base")
         if (port, base) == (config.admin_port, config.system_base) or not (port and base):
             return asked
-        if base == config.old_system_base or not asked._admin_lives():
+        if base == config.old_system_base or not asked.admin_lives():
             return asked
         return cls(replace(config, admin_port=port, system_base=base), state, environ, say)
 
@@ -86,7 +86,7 @@ class SystemProcesses:
         Actors inherit the Admin's listening socket: after its death the port goes on taking connections for a while,
         and nobody answers them. So an Admin known to be dead is not running, whatever the port does.
         """
-        if self.members() and not self._admin_lives():
+        if self.members() and not self.admin_lives():
             return False
         if self.config.system_base == "multiprocUDPBase":
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -184,7 +184,8 @@ class SystemProcesses:
                 continue  # it ended meanwhile, or is another user's
         return found
 
-    def _admin_lives(self) -> bool:
+    def admin_lives(self) -> bool:
+        """Whether the Admin of the system that was started last is there (Linux; elsewhere it is not seen)."""
         return self._known("admin_pid") in self.members()
 
     def _known(self, key: str) -> int:

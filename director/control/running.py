@@ -7,12 +7,14 @@ tell (`director.control.reports`).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from director import convention
 from director.control.base import Base
-from director.errors import DirectorError, NotFound
+from director.errors import DirectorError, NotFound, SettingsError
 from director.service import start_unit
 from director.settings.config import read_convention
 
@@ -116,7 +118,33 @@ class Running(Base):
         Raises:
             NotRunning: there is no actor system to stop.
             DirectorError: code ``not-permitted``, for another user than root and its own.
+            SettingsError: a setting does not read, and no Admin is known to run.
         """
+        with self._despite_settings():
+            return self._shutdown()
+
+    @contextlib.contextmanager
+    def _despite_settings(self) -> Iterator[None]:
+        """A setting that does not read keeps nothing running: ``system.json`` tells how the system was started."""
+        from director.system import SystemProcesses
+
+        try:
+            _ = self.config
+        except SettingsError as problem:
+            config, _ = self.survey()
+            found = SystemProcesses.present(config, self.state, self.environ, self.say)
+            if not found.admin_lives():
+                raise
+            self.warn(f"{problem} What runs was started with other settings, and is shut down.")
+            self._config = config
+            try:
+                yield
+            finally:
+                self._config = None
+        else:
+            yield
+
+    def _shutdown(self) -> list[int]:
         processes = self.processes
         processes.require_access()
         if not processes.running():

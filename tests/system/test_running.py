@@ -373,6 +373,19 @@ def test_commands_during_a_start_meet_the_director_that_it_starts(host: Host) ->
     assert host.control.status().took_over is None
 
 
+@pytest.mark.parametrize("broken", ["adminport", "othercaps"])
+def test_a_setting_that_does_not_read_keeps_nothing_running(host: Host, broken: str) -> None:
+    assert director(host, "start").returncode == 0
+    session = os.getsid(min(host.processes()))
+    (host.directory / f"{broken}.cfg").write_text("{nonsense")
+    done = director(host, "shutdown")
+    assert done.returncode == 0 and "Shutdown completed" in done.stdout, done.stderr
+    assert f"{broken}.cfg" in done.stderr and "Traceback" not in done.stderr
+    assert not session_members(session)
+    again = director(host, "shutdown")
+    assert again.returncode == 8, "there is nothing that would tell what to shut down"
+
+
 def test_an_unknown_request_gets_an_answer_and_the_director_goes_on(host: Host) -> None:
     host.control.start()
     assert not host.control.ask({"DirectorOp": "Nonsense"}, "Unknown")["Success"]
