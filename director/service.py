@@ -27,6 +27,9 @@ PLACES = {
     "upstart": ("etc/init", "*.conf"),
     "launchd": ("Library/LaunchDaemons", "*.plist"),
 }
+#: What systemd writes to the journal when a unit was started too often (StartLimitBurst); the unit's properties still
+#: tell why it failed the last time.
+TOO_OFTEN = "Start request repeated too quickly"
 #: Seconds that a manager may take to start a unit; it loads every group before it says that it is up.
 START_LIMIT = 900
 #: Seconds that a unit may take to notice that its system has ended.
@@ -119,6 +122,28 @@ def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/"
     return None
 
 
+def journal_of(name: str) -> tuple[str, ...]:
+    """The command that prints the last lines about a unit of systemd's: its own words, and the manager's."""
+    unit = f"--unit={name}.service"
+    return ("journalctl", unit, "--lines=8", "--output=cat", "--no-pager", "--quiet")
+
+
+def reset_hint(name: str) -> str:
+    """What helps a unit of systemd's that was started too often."""
+    return f"It failed too often in too short a time: mend the cause, then `systemctl reset-failed {name}`."
+
+
+def _was_started_too_often(name: str) -> bool:
+    import subprocess  # not for commands that only read
+
+    try:
+        subprocess.run(("journalctl", "--sync"), capture_output=True, check=False, timeout=30)
+        told = subprocess.run(journal_of(name), capture_output=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return TOO_OFTEN.encode() in told.stdout
+
+
 def _wait_for_end(unit: Unit) -> None:
     """A system that was shut down a moment ago: its unit has to notice, or starting it would do nothing."""
     if unit.manager != "systemd":
@@ -170,6 +195,8 @@ def start_unit(unit: Unit) -> None:
         hint = "Its log says more."
         if unit.manager == "systemd":
             hint = f"`journalctl -u {unit.name}` says more."
+            if _was_started_too_often(unit.name):
+                hint = f"{reset_hint(unit.name)} {hint}"
         if hasattr(os, "geteuid") and os.geteuid() != 0:
             hint = f"Its unit starts it, which only root may do: `sudo {by_hand}`."
         raise DirectorError(f"`{by_hand}` failed: {words}", hint=hint, code="unit-start")

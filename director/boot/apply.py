@@ -35,6 +35,12 @@ class Done:
 Runner = Callable[[Sequence[str]], Done]
 
 
+def holds(command: Command, run: Runner) -> bool:
+    """Whether what a command asks first says that it is not needed."""
+    asked = run(command.unless)
+    return asked.status == 0 and command.unless_says in asked.output
+
+
 def run_command(words: Sequence[str]) -> Done:
     """Run a command, without a shell and without input; one that is not there ends with 127."""
     try:
@@ -51,7 +57,8 @@ def run_command(words: Sequence[str]) -> Done:
         return Done(124, f"no end within {START_LIMIT} s")
     except OSError as problem:
         return Done(127, f"{words[0]}: {problem.strerror}")
-    return Done(done.returncode, done.stdout)
+    # nssm writes two bytes a character.
+    return Done(done.returncode, done.stdout.replace("\0", ""))
 
 
 def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "") -> list[str]:
@@ -70,24 +77,27 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
         BootError: naming the file or command; all is as it was before.
     """
     work = _Work(plan, run, root)
-    try:
-        with alone():
+    with alone():
+        work.ran = start and work.is_so(plan.start[-1])
+        try:
             for file in plan.files:
                 work.write(file)
             for command in plan.users:
                 work.perform(command)
             for folder in plan.folders:
                 work.make(folder)
+            if plan.hindering:
+                work.drop_dangling()
             for command in (*plan.enable, *(plan.start if start else ())):
                 work.perform(command)
-    except BootError as problem:
-        left = work.take_back()
-        hint = "All is as it was before."
-        if any(command in plan.start for command in work.tried):
-            hint = f"All is as it was before, but for what the service itself wrote: {', '.join(plan.kept)}."
-        if left:
-            hint = f"Taking back what was done failed too: {'; '.join(left)}."
-        raise BootError(problem.message, hint=hint) from None
+        except BootError as problem:
+            left = work.take_back()
+            hint = "All is as it was before."
+            if any(command in plan.start for command in work.tried):
+                hint = f"All is as it was before, but for what the service itself wrote: {', '.join(plan.kept)}."
+            if left:
+                hint = f"Taking back what was done failed too: {'; '.join(left)}."
+            raise BootError(problem.message, hint=f"{problem.hint} {hint}".strip()) from None
     if not work.told:
         return ["nothing to do: all is as it should be"]
     return work.told
@@ -106,6 +116,11 @@ def remove(
         BootError: a file that is not bootstart's, cannot be removed, or a command that failed; the service is as it
             was before, and running it again tries again.
     """
+    with alone():
+        return _remove(plan, purge, run, root)
+
+
+def _remove(plan: Plan, purge: bool, run: Runner, root: str) -> list[str]:
     found = [(path, file) for file in plan.files if there(path := place(root, file.path))]
     if not found:
         raise NotFound(
@@ -120,21 +135,21 @@ def remove(
         require_removable(path)
     work = _Work(plan, run, root)
     try:
-        with alone():
-            for command in (*plan.stop, *(plan.purge if purge else ())):
-                work.perform(command)
-            for path in kept:
-                work.clear(path)
-            for path, _ in found:
-                work.unlink(path)
-            for command in plan.forget:
-                work.perform(command)
+        for command in (*plan.stop, *(plan.purge if purge else ())):
+            work.perform(command)
+        for path in kept:
+            work.clear(path)
+        for path, _ in found:
+            work.unlink(path)
+        for command in plan.forget:
+            work.perform(command)
+        work.drop_dangling()
     except BootError as problem:
         left = work.put_back()
         hint = "The service is as it was before; run it again when that is mended."
         if left:
             hint = f"Bringing the service back failed too: {'; '.join(left)}."
-        raise BootError(problem.message, hint=hint) from None
+        raise BootError(problem.message, hint=f"{problem.hint} {hint}".strip()) from None
     work.told += drop_empty(root, plan.unit.made)
     return work.told
 
@@ -152,7 +167,8 @@ def describe(plan: Plan, *, start: bool) -> list[str]:
         if command.unless_says:
             when = [f"unless `{shlex.join(command.unless)}` says {command.unless_says}"]
         when += ["when a file was changed"] if command.when_changed else []
-        lines.append(shlex.join(command.words) + (f"    # {', '.join(when)}" if when else ""))
+        link = " and always " if command.unless else ", "
+        lines.append(shlex.join(command.words) + (f"    # {link.join(when)}" if when else ""))
     return lines
 
 
@@ -168,11 +184,36 @@ class _Work:
         self.folders: list[Path] = []
         self.tried: list[Command] = []
         self.done: list[Command] = []
+        #: What was there already and was told anew because a file was changed.
+        self.renewed: list[Command] = []
+        #: Whether the service ran before.
+        self.ran = False
 
     @property
     def replaced(self) -> bool:
-        """Whether there was a service before, which the way back must not stop for good."""
+        """Whether there was a service before."""
         return any(old is not None for _, old, _ in self.before)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something that the manager was not told yet."""
+        return bool(self.before) or any(command.makes for command in self.done)
+
+    def is_so(self, command: Command) -> bool:
+        """Whether the manager says that a command is not needed."""
+        return bool(command.unless) and holds(command, self.run)
+
+    def drop_dangling(self) -> None:
+        """Remove what systemd leaves: a link to a directory that has gone, and no other."""
+        for name, target in self.plan.dangling:
+            path = place(self.root, name)
+            try:
+                if not path.is_symlink() or path.exists() or os.readlink(path) != target:  # noqa: PTH115
+                    continue
+                path.unlink()
+            except OSError as problem:
+                raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
+            self.told.append(f"removed {path}, a link to nowhere")
 
     def write(self, file: File) -> None:
         path = place(self.root, file.path)
@@ -233,31 +274,42 @@ class _Work:
         self.told.append(f"removed {path}")
 
     def perform(self, command: Command) -> None:
-        if command.when_changed and not self.before:
+        self._require_inside(command)
+        if command.when_changed and not command.unless and not self.changed:
             return
-        if command.unless:
-            asked = self.run(command.unless)
-            if asked.status == 0 and command.unless_says in asked.output:
+        if self.is_so(command):
+            if not (command.when_changed and self.changed):
                 return
+            self.renewed.append(command)
         self.tried.append(command)
         done = self._run(command, command.words)
         if done.status and not command.may_fail:
-            told = self.run(command.why).output if command.why else ""
-            words = " ".join(f"{done.output} {told}".split())[-1500:]
-            if command.undo and not self.replaced:
+            told = [done, *(one for one in map(self.run, command.why) if not one.status)]
+            words = " ".join(" ".join(one.output for one in told).split())[-1500:]
+            if self._is_to_undo(command):
                 # It may have worked by half: a start that failed is tried again by the manager.
                 self._run(command, command.undo)
+            said, hint = command.cure
             raise BootError(
-                f"`{shlex.join(command.words)}` failed with {done.status}: {words or 'it said nothing'}."
+                f"`{shlex.join(command.words)}` failed with {done.status}: {words or 'it said nothing'}.",
+                hint=hint if said and said in words else "",
             )
         if not done.status:
             self.done.append(command)
             self.told.append(command.purpose)
 
-    def _run(self, command: Command, words: Sequence[str]) -> Done:
-        """Run a command, or what undoes it, within the image; its litter goes."""
+    def _is_to_undo(self, command: Command) -> bool:
+        """Whether what undoes a command brings back what was before: not what was there, or ran, already."""
+        there_before = command in self.renewed or (self.ran and command in self.plan.start)
+        return bool(command.undo) and not there_before
+
+    def _require_inside(self, command: Command) -> None:
         for path in command.touches:
             place(self.root, path, whole=True)
+
+    def _run(self, command: Command, words: Sequence[str]) -> Done:
+        """Run a command, or what undoes it, within the image; its litter goes."""
+        self._require_inside(command)
         litter = [one for one in command.litter if not there(place(self.root, one))]
         done = self.run(words)
         for one in litter:
@@ -285,9 +337,15 @@ class _Work:
         """Undo commands and restore files; returns what did not work."""
         left = []
         for command in reversed(self.done):
-            if command.undo and not (self.replaced and command in self.plan.start):
+            if self._is_to_undo(command):
                 left += self._undo(command)
         left += self._restore()
+        for command in self.renewed:
+            if command not in self.plan.start:  # with its old file
+                left += self._again(command)
+        told = [command.purpose for command in self.done if command.lasts]
+        if told and not any(command.makes for command in self.done):
+            left.append(f"{', '.join(dict.fromkeys(told))} stays: run bootstart again")
         for folder in reversed(self.folders):
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -296,10 +354,16 @@ class _Work:
         if self.before:
             for command in self.plan.forget:
                 self.run(command.words)
-        if self.replaced and any(command in self.plan.start for command in self.tried):
+        if self.ran and any(command in self.plan.start for command in self.tried):
             # With its old file the service may run again.
-            self.run(self.plan.start[-1].words)
+            left += self._again(self.plan.start[-1])
         return left
+
+    def _again(self, command: Command) -> list[str]:
+        done = self._run(command, command.words)
+        if done.status:
+            return [f"`{shlex.join(command.words)}`: {' '.join(done.output.split())}"]
+        return []
 
     def _restore(self) -> list[str]:
         left = []

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import director
-from director.boot.apply import Runner
-from director.boot.places import place, there
+from director.boot.apply import Runner, holds
+from director.boot.places import hint_at_root, place, there
 from director.boot.plan import Plan, Service
 from director.control import DirectorControl
 from director.errors import BootError, DirectorError, NotFound, UsageError
@@ -80,7 +80,9 @@ def _require_own_places(places: Iterable[Path]) -> None:
         full = [path for path in places if path.is_dir() and any(path.iterdir())]
         ours = any((path / name).exists() for path in full for name in _OUR_STATE)
     except OSError as problem:
-        raise BootError(f"{problem.filename} cannot be read: {problem.strerror}.") from None
+        raise BootError(
+            f"{problem.filename} cannot be read: {problem.strerror}.", hint=hint_at_root(problem)
+        ) from None
     if full and not ours:
         raise BootError(
             f"{full[0]} is there and is not an actor system's.", hint="Choose another name."
@@ -153,12 +155,12 @@ def _closed(path: Path, user: int, groups: set[int]) -> Path | None:
 
 def require_free(control: DirectorControl, plan: Plan, run: Runner) -> None:
     """Raise where a system runs that the service did not start: there would be two, or none that is watched."""
-    active = next((command.unless for command in reversed(plan.start) if command.unless), ())
+    active = next((command for command in reversed(plan.start) if command.unless), None)
     try:
         running = control.running()
     except DirectorError:
         return
-    if running and not (active and run(active).status == 0):
+    if running and not (active and holds(active, run)):
         raise BootError(
             f"An actor system that no service started runs at port {control.config.admin_port}.",
             hint="`director shutdown` ends it; then run bootstart again.",

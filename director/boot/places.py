@@ -51,8 +51,16 @@ def there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as problem:
-        raise BootError(f"{path} cannot be looked at: {problem.strerror}.") from None
+        raise BootError(
+            f"{path} cannot be looked at: {problem.strerror}.", hint=hint_at_root(problem)
+        ) from None
     return True
+
+
+def hint_at_root(problem: OSError) -> str:
+    """What to do about a refusal of the system: root may, where this user is not root."""
+    refused = isinstance(problem, PermissionError) and os.name == "posix" and os.geteuid() != 0
+    return "Try it as root." if refused else ""
 
 
 def require_removable(path: Path) -> None:

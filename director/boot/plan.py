@@ -15,6 +15,9 @@ from director.service import Unit
 
 #: The name of the service where none is given (guide 2.5).
 DEFAULT_NAME = "thespian.director"
+#: The most characters of a name: for PrivateTmp systemd makes /tmp/systemd-private-BOOTID-NAME.service-XXXXXX, which
+#: has 64 more, and a file's name has at most 255.
+LONGEST_NAME = 190
 #: The word that is no name (guide 2.5).
 NO_START = "nostart"
 #: POSIX portable user names, as useradd(8) takes them.
@@ -97,9 +100,12 @@ class Command:
         purpose: what it does, for people: "enable x.service".
         unless: a command that succeeds where this one is not needed.
         unless_says: what that must print as well, where its status alone tells nothing.
-        when_changed: run only when a file was changed.
+        when_changed: run only when a file was changed; with ``unless``, then too.
+        makes: what it makes is new, so that ``when_changed`` holds for what follows, as after a file's change.
         undo: what takes it back.
-        why: what tells the reason when it has failed.
+        lasts: it changes what was told before, which is not known any more.
+        why: what tells the reason when it has failed; each says something or nothing.
+        cure: what is in that reason where the second word, a hint, helps.
         may_fail: it takes away what may be gone already.
         touches: files of the booted host that it changes; in an image none of them may lead out of it.
         litter: files of the booted host that it leaves beside its work; those that were not there go again.
@@ -110,8 +116,11 @@ class Command:
     unless: tuple[str, ...] = ()
     unless_says: str = ""
     when_changed: bool = False
+    makes: bool = False
+    lasts: bool = False
     undo: tuple[str, ...] = ()
-    why: tuple[str, ...] = ()
+    why: tuple[tuple[str, ...], ...] = ()
+    cure: tuple[str, str] = ("", "")
     may_fail: bool = False
     touches: tuple[str, ...] = ()
     litter: tuple[str, ...] = ()
@@ -132,6 +141,8 @@ class Plan:
         forget: bootstop's last commands, when the files are gone.
         purge: with ``--purge``, between: they remove a user that was created.
         kept: directories of state and logs, which bootstop removes with ``--purge`` only.
+        dangling: links and where they lead; where nothing is there any more, bootstop removes the link.
+        hindering: whether such a link keeps the service from starting: bootstart removes it too.
         rivals: files that would make another service of the same name; none may be there.
         warnings: for the operator.
     """
@@ -146,11 +157,15 @@ class Plan:
     forget: tuple[Command, ...] = ()
     purge: tuple[Command, ...] = ()
     kept: tuple[str, ...] = ()
+    dangling: tuple[tuple[str, str], ...] = ()
+    hindering: bool = False
     rivals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
 
-def fit(name: str, *, allowed: str = "A-Za-z0-9_.-", limit: int = 200, ending: str = "") -> str:
+def fit(
+    name: str, *, allowed: str = "A-Za-z0-9_.-", limit: int = LONGEST_NAME, ending: str = ""
+) -> str:
     """A name made fit for a service manager: what it does not take becomes ``-``.
 
     Two names may become the same; which one a unit was made for stands in it (`Unit.asked`).

@@ -7,11 +7,12 @@ application may need is given back by a drop-in (docs/boot.md). Every setting he
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from director.boot import users
 from director.boot.plan import Command, File, Plan, Service, command_of, describe_unit, fit
-from director.service import SERVICE_VARIABLE
+from director.service import SERVICE_VARIABLE, TOO_OFTEN, journal_of, reset_hint
 
 PLACE = "/etc/systemd/system"
 #: Where units of the system and of other tools lie (systemd.unit(5)); one in PLACE would hide them.
@@ -117,10 +118,10 @@ def render(service: Service) -> Plan:
     text = _UNIT.format(
         line=unit.line(),
         name=name,
-        description=_percent(service.directory),
+        description=_percent(_of_one_line(service.directory)),
         mounts=quote(service.directory),
-        command=" ".join([quote(word) for word in command_of(service)]),
-        reload=" ".join(map(quote, (service.python, "-I", "-m", "director.reload"))),
+        command=command_line(command_of(service)),
+        reload=command_line((service.python, "-I", "-m", "director.reload")),
         directory=quote(f"THESPIAN_DIRECTOR_DIR={service.directory}"),
         state=quote(f"THESPIAN_DIRECTOR_STATE={state}"),
         service=quote(f"{SERVICE_VARIABLE}={name}"),
@@ -144,11 +145,16 @@ def render(service: Service) -> Plan:
             # A user that is made at each start has them in a place where its number does not matter.
             for where in (("",) if service.user else ("", "private/"))
         ),
+        dangling=() if service.offline else ((f"/run/{name}", f"private/{name}"),),
+        # systemd makes a directory of a link that leads somewhere, and fails on this one.
+        hindering=service.user is not None,
         rivals=tuple(f"{place}/{name}.service" for place in _OTHER_PLACES),
         warnings=_warnings(service),
     )
 
 
+#: Where enabling makes its link: what [Install] says.
+_LINKS = (f"{PLACE}/multi-user.target.wants",)
 _RELOAD = Command(("systemctl", "daemon-reload"), "let systemd read its units again")
 
 
@@ -159,7 +165,13 @@ def _enable(service: Service, name: str) -> tuple[Command, ...]:
         ask = ("systemctl", at, "is-enabled", unit)
         undo = ("systemctl", at, "disable", unit)
         return (
-            Command(("systemctl", at, "enable", unit), f"enable {unit}", unless=ask, undo=undo),
+            Command(
+                ("systemctl", at, "enable", unit),
+                f"enable {unit}",
+                unless=ask,
+                undo=undo,
+                touches=_LINKS,
+            ),
         )
     return (
         Command(
@@ -178,8 +190,9 @@ def _enable(service: Service, name: str) -> tuple[Command, ...]:
 
 def _start(name: str) -> tuple[Command, ...]:
     unit = f"{name}.service"
-    # The service's last words to sd_notify.
-    why = ("systemctl", "show", "--property=StatusText", "--value", unit)
+    # The service's last words to sd_notify may be those of its last life.
+    why = (("journalctl", "--sync"), journal_of(name))
+    cure = (TOO_OFTEN, reset_hint(name))
     return (
         Command(
             ("systemctl", "restart", unit),
@@ -187,6 +200,7 @@ def _start(name: str) -> tuple[Command, ...]:
             when_changed=True,
             undo=("systemctl", "stop", unit),
             why=why,
+            cure=cure,
         ),
         Command(
             ("systemctl", "start", unit),
@@ -194,6 +208,7 @@ def _start(name: str) -> tuple[Command, ...]:
             unless=("systemctl", "is-active", unit),
             undo=("systemctl", "stop", unit),
             why=why,
+            cure=cure,
         ),
     )
 
@@ -203,7 +218,8 @@ def _stop(service: Service, name: str) -> tuple[Command, ...]:
     if service.offline:
         at = f"--root={service.root or '/'}"
         again = ("systemctl", at, "enable", unit)
-        return (Command(("systemctl", at, "disable", unit), f"disable {unit}", undo=again),)
+        disable = ("systemctl", at, "disable", unit)
+        return (Command(disable, f"disable {unit}", undo=again, touches=_LINKS),)
     show = ("systemctl", "show", "--value")
     return (
         Command(
@@ -257,8 +273,24 @@ def _percent(value: str) -> str:
     return value.replace("%", "%%")
 
 
+def _of_one_line(directory: str) -> str:
+    """The same directory: systemd joins a line to the next one where a backslash ends it."""
+    return f"{directory}/" if directory.endswith("\\") else directory
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command of a unit: variables stand in its arguments, not in the path of the program (systemd.service(5))."""
+    program, *arguments = words
+    made = [quote(word).replace("$", "$$") for word in arguments]
+    if (
+        "$" in program
+    ):  # it learns its own path, by which Python finds its packages, from an argument
+        return " ".join([quote(f"@{program}"), quote(program).replace("$", "$$"), *made])
+    return " ".join([quote(program), *made])
+
+
 def quote(value: str) -> str:
-    """A value as one word of a unit file: specifiers and variables off, quoted where it needs it."""
-    made = _percent(value).replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    """A value as one word of a unit file: specifiers off, quoted where it needs it; ``$`` is nothing special there."""
+    made = _percent(value).replace("\\", "\\\\").replace('"', '\\"')
     plain = all(char.isalnum() or char in "/._-=:+,@%" for char in made)
     return made if plain and made else f'"{made}"'

@@ -56,6 +56,7 @@ _TASK = """\
 _NOTE = """\
 {line}
 `director bootstart` made the service {name} with nssm; `director bootstop` removes it and this note.
+{settings}
 """
 #: Well-known accounts of few rights: LocalService, without a password (Microsoft, "LocalService account").
 _LOCAL_SERVICE = "S-1-5-19"
@@ -101,6 +102,8 @@ def _task(service: Service, unit: Unit) -> Plan:
     run, end = ("schtasks", "/Run", "/TN", unit.name), ("schtasks", "/End", "/TN", unit.name)
     delete = ("schtasks", "/Delete", "/TN", unit.name, "/F")
     create = ("schtasks", "/Create", "/TN", unit.name, "/XML", path, "/F")
+    # What schtasks says of a state is in the language of the host.
+    ask = f"(Get-ScheduledTask -TaskName '{unit.name}').State"
     return Plan(
         unit=unit,
         files=(File(path, text, encoding="utf-16"),),
@@ -108,10 +111,23 @@ def _task(service: Service, unit: Unit) -> Plan:
             Command(
                 create,
                 f"create the task {unit.name}",
+                unless=("schtasks", "/Query", "/TN", unit.name),
+                when_changed=True,
                 undo=delete,
             ),
         ),
-        start=(Command(run, f"start the task {unit.name}", undo=end),),
+        start=(
+            # A task that runs is not started a second time (IgnoreNew).
+            Command(end, f"stop the old task {unit.name}", when_changed=True, may_fail=True),
+            Command(
+                run,
+                f"start the task {unit.name}",
+                unless=("powershell", "-NoProfile", "-NonInteractive", "-Command", ask),
+                unless_says="Running",
+                when_changed=True,
+                undo=end,
+            ),
+        ),
         stop=(
             Command(end, f"stop the task {unit.name}", may_fail=True),
             Command(delete, f"remove the task {unit.name}", undo=create),
@@ -146,16 +162,37 @@ def _nssm(service: Service, unit: Unit) -> Plan:
         (nssm, "install", name, program),
         f"create the service {name}",
         unless=(nssm, "status", name),
+        makes=True,
         undo=remove,
     )
+    # By what it says, a change of any setting changes the note.
+    told = "\n".join(subprocess.list2cmdline(one) for one in settings)
+    note = _NOTE.format(line=unit.line(), name=name, settings=told)
     return Plan(
         unit=unit,
-        files=(File(f"{PLACE}\\{name}.txt", _NOTE.format(line=unit.line(), name=name)),),
+        files=(File(f"{PLACE}\\{name}.txt", note),),
         enable=(
             install,
-            *(Command((nssm, "set", name, *one), f"set {one[0]} of {name}") for one in settings),
+            *(
+                Command(
+                    (nssm, "set", name, *one),
+                    f"set {one[0]} of {name}",
+                    when_changed=True,
+                    lasts=True,
+                )
+                for one in settings
+            ),
         ),
-        start=(Command((nssm, "restart", name), f"start {name}", undo=(nssm, "stop", name)),),
+        start=(
+            Command(
+                (nssm, "restart", name),
+                f"start {name}",
+                unless=(nssm, "status", name),
+                unless_says="SERVICE_RUNNING",
+                when_changed=True,
+                undo=(nssm, "stop", name),
+            ),
+        ),
         stop=(
             Command((nssm, "stop", name), f"stop {name}", may_fail=True),
             Command(remove, f"remove the service {name}"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,9 +32,12 @@ class Systemctl:
     active: bool = False
     user: bool = False
     broken: str = ""
+    journal: str = "the service's last words"
     ran: list[str] = field(default_factory=list)
 
     def __call__(self, words: Sequence[str]) -> Done:
+        if words[0] == "journalctl":
+            return Done(0, "" if words[1] == "--sync" else self.journal)
         verb = words[1] if words[0] == "systemctl" else words[0]
         if verb == "id":
             return Done(0 if self.user else 1, "")
@@ -46,9 +50,11 @@ class Systemctl:
                 "--property=ActiveState": "active" if self.active else "inactive",
                 "--property=UnitFileState": "enabled" if self.enabled else "disabled",
             }
-            return Done(0, told.get(words[3], "the service's last words"))
+            return Done(0, told.get(words[3], "1 group active"))
         self.ran.append(" ".join(words[1:]))
         if self.broken == verb:
+            if verb in ("start", "restart"):  # what does not come up is tried again by itself
+                self.active = True
             return Done(1, f"no {verb} today")
         if verb in ("enable", "disable"):
             self.enabled = verb == "enable"
@@ -108,11 +114,68 @@ def test_a_change_that_fails_brings_the_old_service_back(tmp_path: Path) -> None
     install(plan(), start=True, run=systemctl, root=str(tmp_path))
     before = (tmp_path / UNIT).read_bytes()
     systemctl.broken = "restart"
-    systemctl.active = False
-    with pytest.raises(BootError):
+    with pytest.raises(BootError, match="no restart today"):
         install(plan("/srv/other"), start=True, run=systemctl, root=str(tmp_path))
     assert (tmp_path / UNIT).read_bytes() == before
     assert systemctl.enabled and systemctl.active and systemctl.ran[-1] == "start x.service"
+
+
+@pytest.mark.parametrize("broken", ["restart", "start"])
+def test_a_change_that_fails_leaves_a_service_that_did_not_run_as_it_was(
+    tmp_path: Path, broken: str
+) -> None:
+    systemctl = Systemctl()
+    install(plan(), start=True, run=systemctl, root=str(tmp_path))
+    before = (tmp_path / UNIT).read_bytes()
+    systemctl.broken = broken
+    systemctl.active = False
+    other = plan("/srv/other") if broken == "restart" else plan()
+    with pytest.raises(BootError, match=f"no {broken} today"):
+        install(other, start=True, run=systemctl, root=str(tmp_path))
+    assert (tmp_path / UNIT).read_bytes() == before
+    assert systemctl.enabled and not systemctl.active
+
+
+def test_a_service_that_was_started_too_often_is_told_with_what_helps(tmp_path: Path) -> None:
+    said = "x.service: Start request repeated too quickly.\nx.service: Failed with result 'signal'."
+    systemctl = Systemctl(journal=said)
+    install(plan(), start=True, run=systemctl, root=str(tmp_path))
+    systemctl.broken, systemctl.active = "start", False
+    with pytest.raises(BootError, match="repeated too quickly") as caught:
+        install(plan(), start=True, run=systemctl, root=str(tmp_path))
+    assert "`systemctl reset-failed x`" in caught.value.hint
+    assert "1 group active" not in str(caught.value), "the words of its last life"
+
+
+def user_plan() -> Plan:
+    return render("systemd", Service("x", "/opt/python", "/opt/d", user="daemon"))
+
+
+def test_a_link_to_nowhere_that_systemd_left_does_not_keep_a_users_service_from_starting(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "run/x"
+    link.parent.mkdir()
+    link.symlink_to("private/x")
+    install(plan(), start=True, run=Systemctl(), root=str(tmp_path))
+    assert link.is_symlink(), "systemd itself uses it again"
+    told = install(user_plan(), start=True, run=Systemctl(), root=str(tmp_path))
+    assert not link.is_symlink() and f"removed {link}, a link to nowhere" in told
+
+
+@pytest.mark.parametrize("what", ["private/x", "private/y", "there", "directory"])
+def test_bootstop_takes_that_link_along_and_no_other(tmp_path: Path, what: str) -> None:
+    link = tmp_path / "run/x"
+    link.parent.mkdir()
+    install(plan(), start=True, run=Systemctl(), root=str(tmp_path))
+    if what == "directory":
+        link.mkdir()
+    else:
+        link.symlink_to(what.replace("there", "private/x"))
+    if what == "there":
+        (tmp_path / "run/private/x").mkdir(parents=True)
+    remove(plan(), run=Systemctl(active=True, enabled=True), root=str(tmp_path))
+    assert os.path.lexists(link) is (what != "private/x")
 
 
 def test_what_cannot_be_taken_back_is_told(tmp_path: Path) -> None:
@@ -158,6 +221,155 @@ def test_an_image_whose_link_leads_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BootError, match="leads out of"):
         install(plan(), start=False, run=Systemctl(), root=str(tmp_path / "image"))
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_link_by_which_enable_would_write_outside_of_the_image_is_refused(
+    tmp_path: Path, enabled: bool
+) -> None:
+    """systemctl --root follows it, and would ask, enable and disable on the host."""
+    image, outside = tmp_path / "image", tmp_path / "outside"
+    wants = image / "etc/systemd/system/multi-user.target.wants"
+    wants.parent.mkdir(parents=True)
+    outside.mkdir()
+    made = render("systemd", Service("x", "/opt/p", "/opt/d", root=str(image), offline=True))
+    ran: list[str] = []
+
+    def run(words: Sequence[str]) -> Done:
+        ran.append(words[2])
+        return Done(0 if enabled or words[2] != "is-enabled" else 1, "")
+
+    install(made, start=False, run=run, root=str(image))
+    wants.symlink_to(outside)
+    ran.clear()
+    with pytest.raises(BootError, match=r"target\.wants leads out of") as caught:
+        remove(made, run=run, root=str(image))
+    assert "Make a directory" in caught.value.hint and (image / UNIT).exists()
+    (image / UNIT).unlink()
+    with pytest.raises(BootError, match=r"target\.wants leads out of"):
+        install(made, start=False, run=run, root=str(image))
+    assert ran == [] and not (image / UNIT).exists()
+
+
+def test_who_comes_second_to_remove_finds_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the first one, and looks after that."""
+    systemctl = Systemctl()
+    install(plan(), start=True, run=systemctl, root=str(tmp_path))
+
+    @contextlib.contextmanager
+    def after_the_first() -> Iterator[None]:
+        (tmp_path / UNIT).unlink()
+        yield
+
+    monkeypatch.setattr("director.boot.apply.alone", after_the_first)
+    systemctl.ran.clear()
+    with pytest.raises(NotFound):
+        remove(plan(), run=systemctl, root=str(tmp_path))
+    assert systemctl.ran == []
+
+
+@dataclass
+class Windows:
+    """schtasks, PowerShell and nssm as they remember; ``broken`` names a word on which they fail."""
+
+    known: str = ""
+    running: bool = False
+    broken: str = ""
+    root: Path = Path()
+    ran: list[str] = field(default_factory=list)
+
+    def __call__(self, words: Sequence[str]) -> Done:
+        if words[0] == "powershell":
+            return Done(0, "Running\n" if self.running else "Ready\n")
+        verb = words[1].strip("/").lower()
+        if verb == "query":
+            return Done(0 if self.known else 1, "")
+        if verb == "status":
+            told = "SERVICE_RUNNING" if self.running else "SERVICE_STOPPED"
+            return Done(0, told) if self.known else Done(3, "no such service")
+        self.ran.append(verb)
+        if verb == self.broken:
+            return Done(1, f"no {verb} today")
+        if verb in ("create", "install", "delete", "remove"):
+            self.known = "" if verb in ("delete", "remove") else "known"
+        if verb == "create":
+            self.known = (self.root / words[5]).read_bytes().decode("utf-16")
+        if verb in ("run", "restart", "end", "stop", "delete"):
+            self.running = verb in ("run", "restart")
+        return Done(0, "")
+
+
+WINDOWS = {"task": ("", "create", "end", "run"), "nssm": ("nssm", "install", "set", "restart")}
+
+
+def windows_plan(nssm: str, directory: str = "C:\\d") -> Plan:
+    return render("windows", Service("x", "C:\\python.exe", directory, nssm=nssm))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where paths like C:\\x, which are relative here, become files."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_on_windows_a_second_run_does_nothing_and_says_so(here: Path, kind: str) -> None:
+    nssm, *verbs = WINDOWS[kind]
+    host = Windows(root=here)
+    install(windows_plan(nssm), start=True, run=host)
+    assert list(dict.fromkeys(host.ran)) == verbs and host.running
+    host.ran.clear()
+    again = install(windows_plan(nssm), start=True, run=host)
+    assert again == ["nothing to do: all is as it should be"] and host.ran == []
+    install(windows_plan(nssm, "C:\\other"), start=True, run=host)
+    assert verbs[-1] in host.ran, "what changed is told, and started with"
+    assert kind == "nssm" or "C:\\other" in host.known
+    host.ran.clear()
+    host.running = False
+    told = install(windows_plan(nssm, "C:\\other"), start=True, run=host)
+    assert host.ran == verbs[-1:] and len(told) == 1
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+@pytest.mark.parametrize("running", [True, False])
+def test_on_windows_a_change_that_fails_deletes_nothing(
+    here: Path, kind: str, running: bool
+) -> None:
+    nssm, *verbs = WINDOWS[kind]
+    host = Windows(root=here)
+    install(windows_plan(nssm), start=True, run=host)
+    before, host.running, host.ran = host.known, running, []
+
+    class Once(Windows):
+        def __call__(self, words: Sequence[str]) -> Done:
+            done = super().__call__(words)
+            self.broken = "" if done.status == 1 else self.broken
+            return done
+
+    once = Once(before, running, verbs[-1], here)
+    with pytest.raises(BootError, match=f"no {verbs[-1]} today") as caught:
+        install(windows_plan(nssm, "C:\\other"), start=True, run=once)
+    assert once.known == before and once.running is running
+    assert not {"delete", "remove"} & set(once.ran)
+    assert ("run bootstart again" in caught.value.hint) is (kind == "nssm"), caught.value.hint
+    (note,) = here.iterdir()
+    assert "other" not in note.read_text("utf-8" if nssm else "utf-16")
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_on_windows_a_first_run_that_fails_leaves_nothing(here: Path, kind: str) -> None:
+    nssm, *verbs = WINDOWS[kind]
+    host = Windows(root=here, broken=verbs[-1])
+    with pytest.raises(BootError, match=f"no {verbs[-1]} today"):
+        install(windows_plan(nssm), start=True, run=host)
+    assert host.known == "" and not host.running and list(here.iterdir()) == []
+
+
+def test_what_nssm_prints_two_bytes_a_character_is_read() -> None:
+    assert run_command(["printf", "R\\0U\\0N\\0"]).output == "RUN"
 
 
 def test_remove_stops_first_and_takes_away_what_was_written(tmp_path: Path) -> None:

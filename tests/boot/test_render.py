@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from director.boot import MANAGERS, render
 from director.boot.apply import describe
-from director.boot.plan import Plan, Service, fit
+from director.boot.plan import LONGEST_NAME, Plan, Service, fit
 from director.boot.systemd import quote
 from director.errors import UsageError
 from director.service import Unit, unit_of
@@ -102,7 +102,8 @@ def test_the_unit_runs_the_command_with_the_variables_and_does_not_retry_what_is
         "-m",
         "director",
     ]
-    assert [shlex.split(one.replace("%%", "%").replace("$$", "$"))[0] for one in variables] == [
+    # In Environment= a `$` is nothing special (systemd.exec(5)), and two of them are two.
+    assert [shlex.split(one.replace("%%", "%"))[0] for one in variables] == [
         "THESPIAN_DIRECTOR_DIR=/srv/50% $x",
         "THESPIAN_DIRECTOR_STATE=/var/lib/my-actors",
         "DIRECTOR_SERVICE=my-actors",
@@ -181,7 +182,7 @@ def test_the_task_of_windows_is_xml_in_the_encoding_that_it_says() -> None:
         ("x.service", "x.service"),
         ("x-", "x"),
         ("ünits", "nits"),
-        ("a" * 200, "a" * 200),
+        ("a" * 190, "a" * 190),
     ],
 )
 def test_names_are_made_fit(name: str, made: str) -> None:
@@ -197,12 +198,24 @@ def test_systemds_ending_is_not_doubled_and_no_name_at_all_is_told() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "-x", ".x", "../../x", "a/b", "a\\b", "a\nb", "a\x7f", "--", "é", "nostart", "a" * 201],
+    ["", "-x", ".x", "../../x", "a/b", "a\\b", "a\nb", "a\x7f", "--", "é", "nostart", "a" * 191],
 )
 def test_names_that_look_like_something_else_are_refused(name: str) -> None:
     for manager in MANAGERS:
         with pytest.raises(UsageError, match="no name for a service"):
             render(manager, Service(name, "/p", "/d"))
+
+
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_the_longest_name_fits_into_every_file_that_is_made_of_it(manager: str) -> None:
+    """The longest is systemd's directory for PrivateTmp, which is made when the unit starts."""
+    length = 80 if manager == "windows" else LONGEST_NAME
+    plan = render(manager, Service("n" * length, "/p", "/d"))
+    name = Path(plan.files[0].path).name
+    made = f"systemd-private-{'0' * 32}-{name}-XXXXXX" if manager == "systemd" else name
+    assert len(made) <= 255
+    with pytest.raises(UsageError, match="no name for a service"):
+        render(manager, Service("n" * (length + 1), "/p", "/d"))
 
 
 def user_of(name: str) -> str:
@@ -248,7 +261,26 @@ PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude
 @given(PRINTABLE)
 def test_a_quoted_word_of_a_unit_file_is_read_as_it_was(value: str) -> None:
     # systemd's quoting within double quotes is the shell's as far as we use it.
-    assert shlex.split(quote(value).replace("%%", "%").replace("$$", "$")) == [value]
+    assert shlex.split(quote(value).replace("%%", "%")) == [value]
+
+
+def test_a_dollar_is_doubled_in_arguments_of_commands_alone() -> None:
+    """Not in variables, not in mounts, not in the path of a program, which is told its own name besides."""
+    text = render("systemd", Service("x", "/opt/$ve/python", "/srv/$HOME")).files[0].text
+    unit, service = (dict(sections(text)[name]) for name in ("Unit", "Service"))
+    assert unit["RequiresMountsFor"] == '"/srv/$HOME"'
+    assert 'Environment="THESPIAN_DIRECTOR_DIR=/srv/$HOME"\n' in text
+    assert service["ExecStart"] == '"@/opt/$ve/python" "/opt/$$ve/python" -I -m director start wait'
+    assert service["ExecReload"].startswith('"@/opt/$ve/python" "/opt/$$ve/python" -I -m')
+    assert service["ExecReload"].endswith(" $MAINPID")
+
+
+@given(PRINTABLE, PRINTABLE)
+def test_no_path_makes_a_line_of_a_unit_go_on_in_the_next(python: str, directory: str) -> None:
+    """systemd joins lines at a backslash (systemd.syntax(7)); it swallows the next one."""
+    service = Service("x", f"/{python}\\", f"/{directory}\\")
+    (file,) = render("systemd", service).files
+    assert not [line for line in file.text.splitlines() if line.endswith("\\")]
 
 
 @given(PRINTABLE, PRINTABLE)
