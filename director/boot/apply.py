@@ -38,7 +38,8 @@ Runner = Callable[[Sequence[str]], Done]
 def holds(command: Command, run: Runner) -> bool:
     """Whether what a command asks first says that it is not needed."""
     asked = run(command.unless)
-    return asked.status == 0 and command.unless_says in asked.output
+    said = [word in asked.output for word in command.unless_says.split()]
+    return asked.status == 0 and (any(said) or not said)
 
 
 def run_command(words: Sequence[str]) -> Done:
@@ -165,7 +166,9 @@ def describe(plan: Plan, *, start: bool) -> list[str]:
     for command in (*plan.users, *plan.enable, *(plan.start if start else ())):
         when = [f"unless `{shlex.join(command.unless)}` succeeds"] if command.unless else []
         if command.unless_says:
-            when = [f"unless `{shlex.join(command.unless)}` says {command.unless_says}"]
+            when = [
+                f"unless `{shlex.join(command.unless)}` says {' or '.join(command.unless_says.split())}"
+            ]
         when += ["when a file was changed"] if command.when_changed else []
         link = " and always " if command.unless else ", "
         lines.append(shlex.join(command.words) + (f"    # {link.join(when)}" if when else ""))

@@ -99,7 +99,7 @@ class Command:
         words: the command, never a shell's line.
         purpose: what it does, for people: "enable x.service".
         unless: a command that succeeds where this one is not needed.
-        unless_says: what that must print as well, where its status alone tells nothing.
+        unless_says: words, one of which that must print as well, where its status alone tells nothing.
         when_changed: run only when a file was changed; with ``unless``, then too.
         makes: what it makes is new, so that ``when_changed`` holds for what follows, as after a file's change.
         undo: what takes it back.

@@ -226,7 +226,7 @@ def _stop(service: Service, name: str) -> tuple[Command, ...]:
             ("systemctl", "stop", unit),
             f"stop {unit}",
             unless=(*show, "--property=ActiveState", unit),
-            unless_says="inactive",
+            unless_says="inactive failed",
             undo=("systemctl", "start", unit),
         ),
         Command(

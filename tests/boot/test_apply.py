@@ -30,6 +30,7 @@ class Systemctl:
 
     enabled: bool = False
     active: bool = False
+    failed: bool = False
     user: bool = False
     broken: str = ""
     journal: str = "the service's last words"
@@ -47,7 +48,11 @@ class Systemctl:
             return Done(0 if self.active else 3, "")
         if verb == "show":
             told = {
-                "--property=ActiveState": "active" if self.active else "inactive",
+                "--property=ActiveState": "active"
+                if self.active
+                else "failed"
+                if self.failed
+                else "inactive",
                 "--property=UnitFileState": "enabled" if self.enabled else "disabled",
             }
             return Done(0, told.get(words[3], "1 group active"))
@@ -251,6 +256,26 @@ def test_a_link_by_which_enable_would_write_outside_of_the_image_is_refused(
     assert ran == [] and not (image / UNIT).exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there is no root")
+@pytest.mark.parametrize("user", [0, 1000])
+def test_who_may_not_even_look_is_told_that_root_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    install(plan(), start=True, run=Systemctl(), root=str(tmp_path))
+    look = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        if "private" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    with pytest.raises(BootError, match="private/x cannot be looked at") as caught:
+        remove(plan(), purge=True, run=Systemctl(), root=str(tmp_path))
+    assert ("root" in caught.value.hint) is (user != 0)
+
+
 def test_who_comes_second_to_remove_finds_nothing_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,15 +414,16 @@ def test_remove_stops_first_and_takes_away_what_was_written(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("broken", ["stop", "disable", "userdel", "daemon-reload"])
-@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("state", ["active", "inactive", "failed"])
 def test_a_removal_that_fails_brings_the_service_back(
-    tmp_path: Path, broken: str, active: bool
+    tmp_path: Path, broken: str, state: str
 ) -> None:
+    active = state == "active"
     systemctl = Systemctl()
     made = render("systemd", Service("x", "/opt/python", "/opt/d", user="actors", create_user=True))
     install(made, start=True, run=systemctl, root=str(tmp_path))
     text = (tmp_path / UNIT).read_bytes()
-    systemctl.active = active
+    systemctl.active, systemctl.failed = active, state == "failed"
     systemctl.broken = broken
     if broken == "stop" and not active:
         return  # what does not run is not stopped

@@ -335,7 +335,13 @@ def test_a_start_keeps_what_was_chosen_and_else_takes_the_newest(machine: Machin
 def test_a_broken_setting_is_a_failed_unit_whose_journal_says_where(machine: Machine) -> None:
     broken = f"{DIRECTORY}/othercaps.cfg"
     machine.run("sh", "-c", f'printf \'{{"a": 1,\\n  "b": nonsense}}\' > {broken}')
-    done = machine.result("systemctl", "restart", UNIT)
+    ended = machine.run(DIRECTOR, "shutdown")
+    assert f"{broken}:2:8:" in ended and "Shutdown completed" in ended, (
+        "it does not keep it running"
+    )
+    machine.eventually(lambda: state(machine) == "inactive")
+    assert show(machine, "Result") == "success" and actors(machine) == []
+    done = machine.result("systemctl", "start", UNIT)
     assert done.returncode != 0 and state(machine) == "failed"
     assert show(machine, "ExecMainStatus") == "8" and show(machine, "NRestarts") == "0"
     invocation = f"_SYSTEMD_INVOCATION_ID={show(machine, 'InvocationID')}"
