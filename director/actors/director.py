@@ -134,7 +134,7 @@ class Director(Asking):
         self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
         ports = {one: leftovers.port_of(address) for one, address in self.actors.met.items()}
         ports = {one: port for one, port in ports.items() if port}
-        found = list(leftovers.sockets()) if ports else []
+        found = list(leftovers.sockets(set(ports.values()))) if ports else []
         self.actors.silence.look(ports, found, time.monotonic())
 
     def _look_soon(self) -> None:

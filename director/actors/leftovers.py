@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def leaders_of(directory: str) -> list[int]:
 
 def listener(port: int, processes: Iterable[int]) -> int:
     """Which of these processes has a socket at a port of its own; 0 for none of them."""
-    inodes = {socket.inode for socket in sockets() if socket.port == port}
+    inodes = {socket.inode for socket in sockets({port})}
     for pid in processes:
         with contextlib.suppress(OSError):
             for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -148,20 +148,45 @@ def port_of(address: object) -> int:
     return int(found[1]) if found else 0
 
 
-def sockets() -> Iterator[Socket]:
-    """The IPv4 sockets of this host."""
+def taking() -> set[int]:
+    """The IPv4 ports of this host at which messages of whomever arrive.
+
+    Linux tells the sockets that listen before all others (proc_net_tcp.rst). The others are not read: those of closed
+    connections may be thousands, for a minute each.
+    """
+    ports: set[int] = set()
+    for line in _lines("tcp"):
+        _, local, _, state, _ = line.split(None, 4)
+        if state != _LISTENS:
+            break
+        ports.add(_port(local))
+    return ports | {_port(line.split(None, 2)[1]) for line in _lines("udp")}
+
+
+def sockets(ports: Collection[int]) -> Iterator[Socket]:
+    """The IPv4 sockets of this host at these ports of its own."""
+    wanted = {f"{port:04X}" for port in ports}
     for kind in ("tcp", "udp"):
-        try:
-            lines = Path(f"/proc/net/{kind}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
+        for line in _lines(kind):
+            if line.split(None, 2)[1][-4:] not in wanted:
+                continue
             fields = line.split()
-            port, waiting = fields[1].rpartition(":")[2], fields[4].rpartition(":")[2]
+            inode, waiting = int(fields[9]), int(fields[4].rpartition(":")[2], 16)
             # A closed connection's state goes on for a while, and is nobody's.
-            if int(fields[9]):
-                taking = kind == "udp" or fields[3] == _LISTENS
-                yield Socket(int(port, 16), int(fields[9]), taking, int(waiting, 16))
+            if inode:
+                takes = kind == "udp" or fields[3] == _LISTENS
+                yield Socket(_port(fields[1]), inode, takes, waiting)
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
+
+
+def _lines(kind: str) -> Iterator[str]:
+    """What Linux tells of its sockets, a line each, read as far as it is asked for."""
+    with contextlib.suppress(OSError), Path(f"/proc/net/{kind}").open() as told:
+        next(told, None)  # the names of the columns
+        yield from told
 
 
 def _holders(directory: str) -> Iterator[Process]:

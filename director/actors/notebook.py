@@ -97,8 +97,8 @@ def gone(addresses: Iterable[Any]) -> list[Any]:
     """
     ports = [(address, leftovers.port_of(address)) for address in addresses]
     if not ports:
-        return []  # reading every socket of a host costs some milliseconds
-    taking = {one.port for one in leftovers.sockets() if one.taking}
+        return []
+    taking = leftovers.taking()
     if taking:
         return [address for address, port in ports if port and port not in taking]
     return [address for address, port in ports if port and _refused(port)]

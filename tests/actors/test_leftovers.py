@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from director.actors.leftovers import (
     port_of,
     sockets,
     stranded,
+    taking,
 )
 from director.actors.notebook import gone
 from director.actors.words import last_words
@@ -121,10 +123,29 @@ def test_who_listens_at_a_port_is_found_and_what_waits_there() -> None:
         port = taking.getsockname()[1]
         assert listener(port, [os.getpid()]) == os.getpid()
         assert listener(port, [os.getppid()]) == 0
-        assert [one.waiting for one in sockets() if one.port == port and one.taking] == [0]
+        assert [one.waiting for one in sockets({port}) if one.taking] == [0]
         knocking.connect(("127.0.0.1", port))
-        assert [one.waiting for one in sockets() if one.port == port and one.taking] == [1]
-    assert not [one for one in sockets() if one.port == port and one.taking]
+        assert [one.waiting for one in sockets({port}) if one.taking] == [1]
+        assert not list(sockets(())) and {one.port for one in sockets({port})} == {port}
+    assert not [one for one in sockets({port}) if one.taking]
+
+
+def test_the_ports_at_which_messages_arrive_are_told_however_many_connections_there_are() -> None:
+    """Linux writes its sockets in pieces of a page: that those which listen come first holds beyond one."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(60)]
+        ports = [one.getsockname()[1] for one in opened]
+        calling = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for port in ports
+            for _ in range(3)
+        ]
+        datagrams = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        datagrams.bind(("127.0.0.1", 0))
+        told = taking()
+        assert told >= {*ports, datagrams.getsockname()[1]}
+        assert not told & {one.getsockname()[1] for one in calling}
+    assert not taking() & set(ports)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +199,11 @@ def test_sockets_are_read_where_an_address_is_asked_about_alone(
     """A member is asked every two seconds, most often about nothing."""
     looks = []
 
-    def look() -> Iterator[leftovers.Socket]:
+    def look() -> set[int]:
         looks.append(1)
-        return iter(())
+        return set()
 
-    monkeypatch.setattr(leftovers, "sockets", look)
+    monkeypatch.setattr(leftovers, "taking", look)
     assert gone([]) == [] and not looks
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = f"ActorAddr-(T|:{server.getsockname()[1]})"
