@@ -31,8 +31,9 @@ from director.errors import DirectorError
 
 log = logging.getLogger("director")
 
-#: Seconds between two tries to place an actor.
-AGAIN = 0.5
+#: Seconds between two tries to place an actor, and how many follow where it was started on a host that is none for it:
+#: Thespian's Admin waits for the class's word a moment only, and knows it soon (`director.actors.placement`).
+AGAIN, MISPLACED = 0.5, 10
 
 
 class Abroad(Naming):
@@ -42,6 +43,8 @@ class Abroad(Naming):
         super().__init__()
         #: How each actor was created, and what was sent to those that gave no sign of life yet.
         self.created: dict[int, m.Create] = {}
+        #: How often an actor was started on a host that is none for it.
+        self.misplaced: dict[int, int] = {}
         self.sent: dict[int, list[Any]] = {}
         #: Actors that were created and never heard of again, by incarnation: source hash and when.
         self.open: dict[int, tuple[str, float]] = {}
@@ -112,6 +115,9 @@ class Abroad(Naming):
             self._lost(actor_id, "host-lost", place.away())
         elif why.refusals and not unmet and not actor.ending:  # revoked there: no death of its own
             self._lost(actor_id, "host-refused", self.members.refusals_of(why.source_hash))
+        elif unmet and not actor.ending and self._misplaced(actor_id, words):
+            self.actors.addresses.pop(actor_id, None)  # else its process would be missed meanwhile
+            self.wakeupAfter(timedelta(seconds=AGAIN), payload=("again", "", actor_id))
         elif not unmet or words or actor.ending:
             self._ended(actor_id, words)
         elif new:
@@ -122,6 +128,13 @@ class Abroad(Naming):
             self.wakeupAfter(timedelta(seconds=AGAIN), payload=("again", "", actor_id))
         else:
             self._ended(actor_id, self._nobody(actor, why.source_hash))
+
+    def _misplaced(self, actor_id: int, words: str) -> bool:
+        """Whether an actor ended since its class does not take that host, and may be tried on another."""
+        if placement.NOT_HERE not in words:
+            return False
+        self.misplaced[actor_id] = self.misplaced.get(actor_id, 0) + 1
+        return self.misplaced[actor_id] <= MISPLACED
 
     def _nobody(self, actor: m.RoleActor, source_hash: str) -> str:
         key = (source_hash, actor.spec.class_name)
@@ -174,6 +187,7 @@ class Abroad(Naming):
         self.members.places.pop(actor_id, None)
         self.members.whys.pop(actor_id, None)
         self.created.pop(actor_id, None)
+        self.misplaced.pop(actor_id, None)
         self.open.pop(actor_id, None)
         self.sent.pop(actor_id, None)
         scout = self.scouts.pop(actor_id, None)

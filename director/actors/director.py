@@ -150,7 +150,7 @@ class Director(Asking):
                 directory = self.unpacked.get(found[0].source_hash, os.devnull)
                 started = self.actors.started[actor_id].timestamp()
                 if pids.died_since(directory, found[1].spec.class_name, started):
-                    self._ended(actor_id, "")
+                    self._exited(actor_id)
                 self._look_soon()
 
     def _keep_note(self) -> None:

@@ -38,6 +38,10 @@ def own(requirements: Any) -> Any:
     return {key: value for key, value in requirements.items() if key != NOT_ON}
 
 
+#: What an actor's own process says that was started where its class may not run, since that was not known in time.
+NOT_HERE = "does not accept this system's capabilities"
+
+
 class Placement:
     """Answers of one source's classes.
 
@@ -130,7 +134,7 @@ def recheck(found: Any) -> None:
         requirements = own(started[0])
         if not _check(found, started[1], requirements if isinstance(requirements, dict) else {}):
             name = getattr(found, "__qualname__", repr(found))
-            raise ImportError(f"{name} does not accept this system's capabilities")
+            raise ImportError(f"{name} {NOT_HERE}")
 
 
 def here() -> dict[str, Any]:

@@ -178,6 +178,21 @@ def test_an_actor_that_fails_on_a_member_tells_its_own_traceback(lab: Lab) -> No
     assert told.returncode == 1 and "ZeroDivisionError" in told.stderr, told
 
 
+def test_a_class_that_imports_slowly_is_placed_where_it_may_run_all_the_same(lab: Lab) -> None:
+    leader, two, _ = lab.hosts
+    source = "import time; time.sleep(1.5)\n" + textwrap.dedent(WORD % ("Two", "1"))
+    leader.put("slow", "1", TLI % ("slow", "Slow"), {"slow.py": source})
+    try:
+        leader.done("load", "slow")
+        assert leader.ask("Slow", {})["host"] == two.network()
+        leader.done(
+            "unload",
+            next(g["active"] for g in leader.status()["groups"] if g["name"] == "slow"),
+        )
+    finally:
+        (leader.directory / "slow-1.tls").unlink()
+
+
 def test_a_role_that_no_host_takes_fails_to_load_and_says_so(lab: Lab) -> None:
     leader = lab.hosts[0]
     put(leader, "nowhere", "1", "Nowhere")
