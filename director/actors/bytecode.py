@@ -21,7 +21,7 @@ class Compilers:
 
     def start(self, directory: str) -> None:
         """Compile a directory beside everything else; one that is being compiled goes on."""
-        self._reap()
+        self.reap()
         if directory not in self._running:
             with contextlib.suppress(OSError):  # no process to be had: it runs without byte code
                 self._running[directory] = subprocess.Popen(
@@ -44,7 +44,8 @@ class Compilers:
         for directory in list(self._running):
             self.stop(directory)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
+        """Those that have ended stay no zombies."""
         self._running = {
             directory: process
             for directory, process in self._running.items()

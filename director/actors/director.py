@@ -132,6 +132,7 @@ class Director(Asking):
 
     def _look_for_silence(self) -> None:
         self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
+        self.compilers.reap()
         ports = {one: leftovers.port_of(address) for one, address in self.actors.met.items()}
         ports = {one: port for one, port in ports.items() if port}
         found = list(leftovers.sockets(set(ports.values()))) if ports else []

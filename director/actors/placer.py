@@ -5,7 +5,8 @@ means is `director.actors.placement`.
 
 It is a fork of the Admin in a process group of its own, which ends with it: what a module starts when it is imported
 does not outlive the question. It answers in the order in which it was asked, a byte each, ends itself when nobody asked
-for a while, and goes on in the background where the Admin does not wait for it. Standard library only.
+for a while, and goes on in the background where the Admin does not wait for it. The Admin's SIGCHLD buries it, and then
+does what it did before. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 #: Seconds that the Admin waits for answers at most, and how much of the time in which it has nothing to do it may wait
@@ -101,6 +103,7 @@ class Placer:
     def __init__(self, answer: Callable[[Question], bool | None], first: Question) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
+        _listen()
         #: What was asked and not answered yet.
         self.open: deque[Key] = deque([first.key])
         self._since = time.monotonic()
@@ -110,7 +113,9 @@ class Placer:
         theirs.close()
         with contextlib.suppress(OSError):  # it does the same; whoever comes second is refused
             os.setpgid(self._pid, self._pid)
+        self._buried = False
         _ALL.add(self)
+        self.bury()  # it may have ended before it was one of them
 
     def ask(self, question: Question) -> bool:
         """Put a further question; False where it cannot take it."""
@@ -156,6 +161,19 @@ class Placer:
         """It, and what it started, is gone afterwards."""
         _ALL.discard(self)
         self._ours.close()
+        if not self._buried:
+            self._kill()
+
+    def bury(self) -> None:
+        """Where it has ended by itself it stays no zombie; what it answered can still be read."""
+        if self._buried:
+            return
+        with contextlib.suppress(ChildProcessError):
+            if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                self._buried = True
+                self._kill()
+
+    def _kill(self) -> None:
         # Its number is nobody else's before it was waited for.
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(OSError):
@@ -183,6 +201,23 @@ def _forked() -> None:
     for placer in _ALL:
         placer.let_go()
     _ALL.clear()
+
+
+def _listen() -> None:
+    """Hear of each end of one from now on. Thespian's own handler only makes its Admin look for actors that died."""
+    before = signal.getsignal(signal.SIGCHLD)
+    if getattr(before, "buries", False):
+        return
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        for one in list(_ALL):
+            one.bury()
+        if callable(before):
+            before(number, frame)
+
+    heard.buries = True  # type: ignore[attr-defined]
+    with contextlib.suppress(ValueError):  # elsewhere than in the main thread
+        signal.signal(signal.SIGCHLD, heard)
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -205,3 +206,36 @@ def test_an_import_that_never_ends_does_not_run_for_ever(
     pid = make.started[0]._pid  # type: ignore[attr-defined]
     assert is_alive(pid)
     eventually(lambda: not is_alive(pid))
+
+
+def test_a_process_that_ended_by_itself_stays_no_zombie(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGCHLD, lambda number, frame: heard.append(number))
+    monkeypatch.setattr(placer, "IDLE", 0.1)
+    try:
+        answers = make()
+        assert answers.fits("m", "A", {"gold": True}, None)
+        pid = make.started[0]._pid  # type: ignore[attr-defined]
+        eventually(lambda: not Path(f"/proc/{pid}").exists())
+        assert heard, "what was told of it before is told still"
+        for number in range(3):
+            assert not answers.fits("m", str(number), {"gold": False}, None)
+        assert len(make.started) == 2  # type: ignore[attr-defined]
+        answers.end()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_what_a_buried_process_answered_is_heard_still(make: Make) -> None:
+    def slow(module: str, name: str) -> Any:
+        time.sleep(LIMIT + 0.1)
+        return Picky
+
+    answers = make(slow)
+    assert answers.fits("m", "A", {"gold": False}, None), "it is not known yet"
+    pid = make.started[0]._pid  # type: ignore[attr-defined]
+    eventually(lambda: not is_alive(pid))
+    assert not answers.fits("m", "A", {"gold": False}, None)
+    assert len(make.started) == 1  # type: ignore[attr-defined]

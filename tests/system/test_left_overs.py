@@ -49,6 +49,33 @@ def start(host: Host, what: str) -> int:
     return int(found.ask({"do": what})["child"])
 
 
+def zombies(host: Host) -> list[int]:
+    """Dead processes that nobody has buried, of any process of the host's system."""
+    parents = host.control.processes.members()
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = place.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state == "Z" and int(parent) in parents:
+            found.append(int(place.parent.name))
+    return found
+
+
+def test_no_dead_process_stays_behind_a_load(host: Host) -> None:
+    """Neither the one that is asked about placement nor the one that compiles."""
+    picky = WORKER.replace(
+        "class Worker", "@requireCapability('Python Version')\n    class Worker"
+    ).replace("import ActorTypeDispatcher", "import ActorTypeDispatcher, requireCapability")
+    assert picky.count("requireCapability") == 2
+    for version in "12":
+        put(host, "app", version, "App", body=picky)
+        host.control.load("app")
+    assert host.control.role("App")
+    eventually(lambda: not zombies(host), 15)
+
+
 @pytest.mark.parametrize("what", ["fork", "program"])
 def test_what_an_actor_started_ends_with_it_and_is_told(host: Host, what: str) -> None:
     put(host, "app", "1", "App", body=STARTER)
