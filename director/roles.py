@@ -64,7 +64,8 @@ class Role:
             DirectorError: code ``no-answer``: its time has passed. The question may still be answered later; that
                 answer is never taken for another question's. Code ``director-died``: within that time no Director said
                 who has the role. Code ``unreachable``: the actor died, perhaps over the question, which is not asked
-                again of its successor, for it may have been done.
+                again of its successor, for it may have been done; or it answered None, which Thespian's ask does not
+                tell from no answer.
             NotFound: no actor has the role, with the code that RetrieveRole told: ``no-role``, ``actor-failed``.
         """
         deadline = time.monotonic() + timeout
@@ -77,8 +78,8 @@ class Role:
             waited = time.monotonic() - asked
             if waited < left * 0.9:  # Thespian gives up at once where nobody listens
                 raise DirectorError(
-                    f"{self._name} could not be reached: after {waited:.2f} s its actor had died, perhaps over "
-                    "this question.",
+                    f"{self._name} gave no answer: after {waited:.2f} s its actor had died, perhaps over this "
+                    "question, or it answered None, which Thespian does not tell from that.",
                     hint="Ask again if it does no harm when it was done already; `director status` shows how it is.",
                     code="unreachable",
                 )

@@ -292,6 +292,13 @@ class SystemProcesses:
                 hint="Name a directory that the service may write to.",
             ) from None
 
+    def _host_environment(self) -> dict[str, str]:
+        """Also where an actor of some source starts the system: no process of it is of that source."""
+        from director.actors.boundary import VARIABLE
+
+        kept = {name: value for name, value in self.environ.items() if name != VARIABLE}
+        return {**kept, "DIRECTOR_SYSTEM": str(self.state)}
+
     def _run_host(self) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="director-start-") as folder:
             result = Path(folder) / "result.json"
@@ -303,7 +310,7 @@ class SystemProcesses:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={**self.environ, "DIRECTOR_SYSTEM": str(self.state)},
+                env=self._host_environment(),
                 close_fds=True,
                 start_new_session=True,
             )

@@ -27,8 +27,9 @@ from thespian.actors import (
 )
 
 from director import convention
+from director.actors.declared import Installed, Reading, Text
 from director.actors.doors import DIRECTOR_CLASS
-from director.actors.known import KnownSource, WordsOfPlacement, forget, recall, remember
+from director.actors.known import KnownSource, forget, recall, remember
 from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
 from director.actors.words import is_alive
@@ -68,6 +69,7 @@ class SourceAuthority(ActorTypeDispatcher):
         #: The Director's process; 0 while a successor is awaited.
         self.director_pid = 0
         self.places: Message = {}
+        self.installed = Installed()
         self.refused: set[str] = set()
         self.starters: list[Any] = []
         self.admin: Any = None
@@ -261,13 +263,13 @@ class SourceAuthority(ActorTypeDispatcher):
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup
-        store, known = self.store, KnownSource(source_hash)
+        store, known, read = self.store, KnownSource(source_hash), Text()
 
         def unpack(sha256: str, members: Members) -> None:
-            nonlocal known
-            words = WordsOfPlacement(members)
-            place = store.cache.fill(sha256, iter(words))
-            known = replace(known, directory=str(place), places=words.found)
+            nonlocal known, read
+            reading = Reading(members)
+            known = replace(known, directory=str(store.cache.fill(sha256, iter(reading))))
+            read = reading.text
 
         asker = self.askers.pop(source_hash, "") or account()
         trust = HostTrust(store, "authority", who=asker, warn=log.warning)
@@ -275,7 +277,10 @@ class SourceAuthority(ActorTypeDispatcher):
             if _md5(data) == source_hash:
                 verdict = trust.admit(data, Path(name).name, unpack)
                 if verdict.archive is not None:
-                    known = replace(known, tops=top_level_names(verdict.archive.names))
+                    tops = top_level_names(verdict.archive.names)
+                    # A class may inherit from what the host has.
+                    places = read.found or self.installed.say(read.imported - {*tops})
+                    known = replace(known, tops=tops, places=places)
                     remember(store.state, known)
                     trust.note_loaded(source_hash)
             else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,26 +76,6 @@ def everything(state: Path) -> list[KnownSource]:
     """All that is known."""
     found = (recall(state, path.stem) for path in sorted((state / "sources").glob("*.json")))
     return [source for source in found if source is not None]
-
-
-class WordsOfPlacement:
-    """Passes members on, and notes whether a module says a word about capabilities.
-
-    Args:
-        members: name and bytes of each.
-    """
-
-    def __init__(self, members: Iterator[tuple[str, bytes]]) -> None:
-        self._members = members
-        #: Whether Thespian's requireCapability or actorSystemCapabilityCheck was named, once all were passed on.
-        self.found = False
-
-    def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        """The members, once."""
-        for name, data in self._members:
-            if name.endswith(".py") and not self.found:
-                self.found = b"requireCapability" in data or b"apabilityCheck" in data
-            yield name, data
 
 
 def _path(state: Path, source_hash: str) -> Path:

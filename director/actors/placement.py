@@ -111,11 +111,10 @@ class Placement:
 
 
 def _check(found: Any, capabilities: Any, requirements: Any) -> bool:
-    check = getattr(found, "actorSystemCapabilityCheck", None)
-    if check is None:
+    if not hasattr(found, "actorSystemCapabilityCheck"):
         return True
     try:
-        return bool(check(capabilities or {}, requirements or {}))
+        return bool(found.actorSystemCapabilityCheck(capabilities or {}, requirements or {}))
     except Exception:  # noqa: BLE001 - as Thespian counts it (utilis.checkActorCapabilities)
         return False
 

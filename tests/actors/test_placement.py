@@ -66,6 +66,12 @@ def test_an_answer_holds_for_its_class_capabilities_and_requirements_alone(make:
     assert len(answers._known) == 3
 
 
+def test_a_check_that_is_none_accepts_no_system_as_in_thespian(make: Make) -> None:
+    none = type("None_", (), {"actorSystemCapabilityCheck": None})
+    assert not make(lambda module, name: none).fits("m", "A", {"gold": True}, {})
+    assert make(lambda module, name: object).fits("m", "A", {}, {}), "there is none"
+
+
 def test_one_process_imports_a_source_once_for_all_its_classes_and_systems(make: Make) -> None:
     answers = make()
     for name in "ABC":

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from thespian.actors import NoCompatibleSystemForActor
 
+from director.actors.boundary import VARIABLE
 from director.actors.known import recall
 from director.errors import LoadFailed
+from director.tls.keys import SigningKey
 from tests.conftest import Host, open_host
 from tests.system.test_running import director, eventually
 
@@ -236,6 +239,23 @@ def test_where_an_installed_actor_may_run_is_decided_as_ever(two: Two, installed
     two.host.control.system.updateCapability("Gold", None)
 
 
+def test_what_a_class_inherits_from_an_installed_one_decides_where_it_may_run(
+    host: Host, installed: str
+) -> None:
+    host.put("one", "1", TLI % "One", source("one"))
+    inherits = f"import {installed}\n\n\nclass Inherits({installed}.Golden):\n    pass\n"
+    host.put("two", "1", "{'Actors': {}}", {"rich_one.py": inherits})
+    host.control.load("one")
+    digest = host.control.load("two").source_hash
+    assert recall(host.control.state, digest).places  # type: ignore[union-attr]
+    system = host.control.system
+    with pytest.raises(NoCompatibleSystemForActor):
+        system.createActor("rich_one.Inherits", sourceHash=digest)
+    system.updateCapability("Gold", True)
+    made = system.createActor("rich_one.Inherits", sourceHash=digest)
+    assert system.ask(made, {}, LIMIT)["source"] == digest
+
+
 def test_installed_actors_that_a_source_created_end_with_it(host: Host, installed: str) -> None:
     host.control.start()
     before = set(host.processes())
@@ -256,6 +276,22 @@ def test_installed_actors_that_a_source_created_end_with_it(host: Host, installe
 def test_an_actor_creates_one_of_another_group_by_its_hash(two: Two) -> None:
     made = two.ask("Two", do="create", what="app.doer.Helper", hash=two.hashes[0])
     assert two.ask(made) == "one"
+
+
+def test_a_system_that_an_actor_of_a_source_starts_is_of_no_source(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    """What the actor runs has its environment; the system's Admin, and all that it starts, do not."""
+    with open_host(tmp_path, key) as host:
+        host.put("one", "1", TLI % "One", source("one"))
+        environ = {**host.environment(), VARIABLE: "d41d8cd98f00b204e9800998ecf8427e"}
+        command = [sys.executable, "-m", "director", "load", "one"]
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=100, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        role = host.control.role("One")
+        assert role is not None and role.ask({"do": "word"}, 10) == "one"
 
 
 def test_an_actor_reaches_one_of_another_group_through_the_director(two: Two) -> None:
