@@ -26,6 +26,8 @@ HOST = "Director Host"
 NOT_ON = "Director Not On"
 #: The environment variable that tells actors the value of the capability HOST.
 HOST_VARIABLE = "DIRECTOR_HOST"
+#: The environment variable that tells of which source an actor's process, and what that starts, is: its hash.
+SOURCE_VARIABLE = "DIRECTOR_SOURCE"
 #: Capability: Thespian's word for taking sources from other systems.
 REMOTE_SOURCES = "AllowRemoteActorSources"
 #: An Admin's address as Thespian writes it.

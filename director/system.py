@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from director.convention import SOURCE_VARIABLE
 from director.errors import DirectorError, SettingsError
 from director.files import LONGEST_STATE, read_regular, write_atomically
 from director.settings.config import Config
@@ -294,9 +295,7 @@ class SystemProcesses:
 
     def _host_environment(self) -> dict[str, str]:
         """Also where an actor of some source starts the system: no process of it is of that source."""
-        from director.actors.boundary import VARIABLE
-
-        kept = {name: value for name, value in self.environ.items() if name != VARIABLE}
+        kept = {name: value for name, value in self.environ.items() if name != SOURCE_VARIABLE}
         return {**kept, "DIRECTOR_SYSTEM": str(self.state)}
 
     def _run_host(self) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
-#: The source hash that this process, and what it starts, is of.
-VARIABLE = "DIRECTOR_SOURCE"
+from director.convention import SOURCE_VARIABLE
+
 #: What stands behind a pickle of a process of a source, before its hash.
 _BEHIND = b"\0director source "
 #: How pickle makes an object of a class, which travels beside it and is named.
@@ -38,7 +38,7 @@ _BY_NAME = (type, FunctionType)
 class _Here:
     """What this process is of. Not asked of the environment, which is the application's to change."""
 
-    source: str = os.environ.get(VARIABLE, "")
+    source: str = os.environ.get(SOURCE_VARIABLE, "")
     directory: str = os.devnull
     tops: frozenset[str] = frozenset()
     #: Whether a module is of the source, by its name.
@@ -58,7 +58,7 @@ def become(source_hash: str, directory: str, tops: frozenset[str]) -> None:
         directory: where it is unpacked.
         tops: the top-level names of modules that it brings.
     """
-    os.environ[VARIABLE] = _Here.source = source_hash
+    os.environ[SOURCE_VARIABLE] = _Here.source = source_hash
     _Here.directory, _Here.tops, _Here.known = os.path.realpath(directory) + os.sep, tops, {}
 
 

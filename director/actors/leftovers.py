@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from director.actors.boundary import VARIABLE
 from director.actors.words import GROUP, folder_of, is_alive
+from director.convention import SOURCE_VARIABLE
 
 #: How Thespian writes the address of an actor of this host, and Linux (net/tcp_states.h) the state of a socket.
 _ADDRESS = re.compile(r"ActorAddr-\((?:T|UDP)\|:(\d+)\)")
@@ -205,7 +205,7 @@ def _holders(directory: str) -> Iterator[Process]:
 def _told(source_hash: str) -> Iterator[Process]:
     """Programs whose environment says that an actor of the source of this very system started them."""
     system = os.environ.get("DIRECTOR_SYSTEM", "")
-    wanted = {f"DIRECTOR_SYSTEM={system}".encode(), f"{VARIABLE}={source_hash}".encode()}
+    wanted = {f"DIRECTOR_SYSTEM={system}".encode(), f"{SOURCE_VARIABLE}={source_hash}".encode()}
     for pid in _others() if system else ():
         with contextlib.suppress(OSError):
             if wanted <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from thespian.actors import NoCompatibleSystemForActor
 
-from director.actors.boundary import VARIABLE
 from director.actors.known import recall
+from director.convention import SOURCE_VARIABLE
 from director.errors import LoadFailed
 from director.tls.keys import SigningKey
 from tests.conftest import Host, open_host
@@ -284,7 +284,7 @@ def test_a_system_that_an_actor_of_a_source_starts_is_of_no_source(
     """What the actor runs has its environment; the system's Admin, and all that it starts, do not."""
     with open_host(tmp_path, key) as host:
         host.put("one", "1", TLI % "One", source("one"))
-        environ = {**host.environment(), VARIABLE: "d41d8cd98f00b204e9800998ecf8427e"}
+        environ = {**host.environment(), SOURCE_VARIABLE: "d41d8cd98f00b204e9800998ecf8427e"}
         command = [sys.executable, "-m", "director", "load", "one"]
         done = subprocess.run(
             command, env=environ, capture_output=True, text=True, timeout=100, check=False
