@@ -27,7 +27,9 @@ class TlsBuilder(BuilderInterface):
         last = ""
         try:
             packages = make_with_hatch(
-                self.metadata, self.root, self._table(), directory, self.app, must=True
+                *(self.metadata, self.root, self._table(), directory, self.app),
+                must=True,
+                extra=build_data.get("dependencies", ()),
             )
             for package in packages:
                 if last:

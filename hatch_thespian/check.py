@@ -130,7 +130,12 @@ def may_bring(distribution: str, top: str) -> bool:
 
 
 def check_archive(
-    archive: bytes, actors: Sequence[str], external: Sequence[str], environ: Mapping[str, str]
+    archive: bytes,
+    actors: Sequence[str],
+    external: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    project: str = "",
 ) -> list[str]:
     """Import every actor class from the finished archive.
 
@@ -139,6 +144,7 @@ def check_archive(
         actors: dotted paths of classes.
         external: requirements that hosts meet; what of them is not installed here stays unchecked.
         environ: the build's environment; the sources see it without the signing key.
+        project: the name of the project whose own metadata is in the archive; empty: there is none.
 
     Returns:
         warnings: what could not be checked.
@@ -173,20 +179,35 @@ def check_archive(
         missing = str(told["missing"])
         top = missing.partition(".")[0]
         owners = [name for name in here.absent if may_bring(name, top)] if top not in tops else []
+        how = f"imports {missing}, of"
+        if told["kind"] == "metadata":
+            key = canonicalize_name(missing)
+            owners = [name for name in here.absent if canonicalize_name(name) == key]
+            how = "asks for the metadata of"
         if told["kind"] and owners:
-            warnings.append(f"{actor} is unchecked: it imports {missing}, of {', '.join(owners)}.")
+            warnings.append(f"{actor} is unchecked: it {how} {', '.join(owners)}.")
         elif told["kind"]:
             text = str(told["text"]).replace(f"{source}/", "").strip()
             problems.add(
                 f"{actor} does not work from the finished archive:\n{text}\n",
-                hint=_remedy(str(told["kind"]), missing),
+                hint=_remedy(str(told["kind"]), missing, project),
                 code="check",
             )
     problems.check()
     return warnings
 
 
-def _remedy(kind: str, missing: str) -> str:
+def _remedy(kind: str, missing: str, project: str) -> str:
+    if kind == "metadata" and project:
+        return (
+            f"Add {missing} to deps, or to external where hosts have it. "
+            f"The project's own metadata is there, under the name {project}."
+        )
+    if kind == "metadata":
+        return (
+            f"Add {missing} to deps, or to external where hosts have it. Is it the project itself? "
+            "hatch and setuptools ship its metadata; gensrc knows none."
+        )
     if missing:
         return (
             f"Add what brings {missing} to deps or sources; if it is one of external, install that here, "

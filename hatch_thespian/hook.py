@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.builders.wheel import WheelBuilder
 
 from director.errors import DirectorError
 from director.tls.naming import file_name
+from hatch_thespian.distributions import Dist
+from hatch_thespian.own import own_dist
 from hatch_thespian.package import Package, Project, look, make_package, version_of
 from hatch_thespian.problems import Problems, SeveralProblems
 from hatch_thespian.progress import Steps
@@ -128,8 +131,30 @@ def _make(
     return packages
 
 
+def dist_of(metadata: Any, root: str, extra: Sequence[str] = ()) -> Dist:
+    """The project's own distribution, with the texts that hatchling would put into the wheel.
+
+    Args:
+        metadata: hatchling's ProjectMetadata.
+        root: the project.
+        extra: requirements that build hooks add.
+    """
+    wheel = WheelBuilder(root, metadata=metadata)
+    text = wheel.config.core_metadata_constructor(metadata, extra_dependencies=tuple(extra))
+    names = metadata.core.license_files
+    licences = {name: Path(root, name).read_bytes() for name in names}
+    return own_dist(wheel.artifact_project_id, text, wheel.construct_entry_points_file(), licences)
+
+
 def make_with_hatch(
-    metadata: Any, root: str, told: Mapping[str, Any], directory: str, app: Any, *, must: bool
+    metadata: Any,
+    root: str,
+    told: Mapping[str, Any],
+    directory: str,
+    app: Any,
+    *,
+    must: bool,
+    extra: Sequence[str] = (),
 ) -> list[Package]:
     """Read hatch's table and make the packages.
 
@@ -140,11 +165,13 @@ def make_with_hatch(
         directory: where the build puts its results.
         app: hatchling's application, for messages.
         must: as for `make`.
+        extra: requirements that build hooks add.
 
     Raises:
         DirectorError: what is wrong.
     """
-    project = Project(Path(root), metadata.version, metadata.core.requires_python)
+    dist = dist_of(metadata, root, extra)
+    project = Project(Path(root), metadata.version, metadata.core.requires_python, dist)
     name = metadata.core.raw_name
     tables = tables_of(told, project, name=name, output=Path(directory))
     voice = Voice(app.display_debug, app.display_info, app.display_warning)
@@ -173,7 +200,9 @@ class ThespianBuildHook(BuildHookInterface):
             return
         try:
             self._packages = make_with_hatch(
-                self.metadata, self.root, self.config, self.directory, self.app, must=False
+                *(self.metadata, self.root, self.config, self.directory, self.app),
+                must=False,
+                extra=build_data.get("dependencies", ()),
             )
         except DirectorError as problem:
             self.app.abort(f"thespian: {problem}")

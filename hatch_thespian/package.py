@@ -24,8 +24,9 @@ from director.tls.naming import file_name
 from director.tls.verify import Policy, verify
 from director.tls.version import is_pep440
 from hatch_thespian.checks import check_sources
-from hatch_thespian.distributions import Bundle, idle_policies
+from hatch_thespian.distributions import Bundle, Dist, idle_policies
 from hatch_thespian.literal import literal
+from hatch_thespian.own import shipped
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
@@ -36,11 +37,12 @@ from hatch_thespian.table import Table
 
 @dataclass(frozen=True)
 class Project:
-    """What of the project the package needs: its directory, version and ``requires-python``."""
+    """What of the project the package needs: its directory, version, ``requires-python`` and own distribution."""
 
     root: Path
     version: str
     requires_python: str
+    dist: Dist | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,11 @@ def make_package(
     bundle = Bundle()
     with problems.kept():
         bundle = _bundle(table, project.root, environ, steps)
-    parts = replace(parts, bundle=bundle)
+    dist, warnings = shipped(project.dist, parts.own, bundle, table.external)
+    parts = replace(parts, bundle=bundle, dist=dist)
     complete = selected.whole and bool(bundle.distributions or not table.deps)
     check(parts, problems, steps, complete=complete)
-    warnings = [*selected.idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
+    warnings += [*selected.idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
     if parts.tli_data is None and (project.root / f"{table.group}.tli").is_file():
         warnings.append(
             f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
@@ -193,7 +196,10 @@ def finish(
         with steps.step("checking") as step:
             from hatch_thespian.check import check_archive
 
-            told += check_archive(archive, actors, parts.bundle.external, environ)
+            name_there = parts.dist.name if parts.dist else ""
+            told += check_archive(
+                archive, actors, parts.bundle.external, environ, project=name_there
+            )
             step.told = f"checked that {len(actors)} actors import from it"
     with steps.step("signing") as step:
         data = seal(archive, key)

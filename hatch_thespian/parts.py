@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from packaging.tags import sys_tags
 
@@ -17,7 +18,7 @@ from director.tls.archive import Member
 from director.tls.naming import reserved_names
 from director.tls.version import is_outsized
 from hatch_thespian.checks import check_actors
-from hatch_thespian.distributions import PURE, Bundle, is_native
+from hatch_thespian.distributions import PURE, Bundle, Dist, is_native, record
 from hatch_thespian.problems import Problems
 
 _SOURCES = "the sources"
@@ -29,7 +30,8 @@ class Parts:
 
     ``why`` says for each member of the project what selected it. ``tli_data`` is None where there is no TLI;
     ``tli_name`` is what people know it by. ``native`` is the policy for compiled parts among the project's own files.
-    ``place`` is where options stand, for messages (a TOML path). ``expires`` is RFC 3339 UTC or None.
+    ``place`` is where options stand, for messages (a TOML path). ``expires`` is RFC 3339 UTC or None. ``dist`` is the
+    project's own distribution (`hatch_thespian.own`), None where its metadata is not shipped.
     """
 
     group: str
@@ -44,6 +46,7 @@ class Parts:
     native: str = "refuse"
     place: str = ""
     expires: str | None = None
+    dist: Dist | None = None
 
     @property
     def own(self) -> tuple[Member, ...]:
@@ -52,10 +55,19 @@ class Parts:
             return tuple(one for one in self.sources if not is_native(one.name))
         return self.sources
 
+    @cached_property
+    def info(self) -> tuple[Member, ...]:
+        """The project's own .dist-info, with a RECORD of what this source has of the project (PEP 376)."""
+        if self.dist is None:
+            return ()
+        mine = sorted([*self.own, *self.dist.members], key=lambda one: one.name)
+        return (*self.dist.members, record(self.dist.info, mine))
+
     @property
     def members(self) -> tuple[Member, ...]:
         """All members, sorted by name."""
-        return tuple(sorted([*self.own, *self.bundle.members], key=lambda one: one.name))
+        everything = [*self.own, *self.info, *self.bundle.members]
+        return tuple(sorted(everything, key=lambda one: one.name))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -70,6 +82,7 @@ class Parts:
         told = []
         for member in self.own:
             told.append((len(member.data), member.name, self.why.get(member.name, "")))
+        told += [(len(one.data), one.name, "the project's own metadata") for one in self.info]
         for dist in self.bundle.distributions:
             way = " → ".join(self.bundle.why.get(dist.key, ()))
             reason = f"{dist.name} {dist.version}, asked for by {way}"

@@ -58,7 +58,7 @@ def _canonical(name: str | None) -> str:
 
 
 def look(actor: str) -> tuple[str, str, str]:
-    """Import an actor's class; its kind of failure ("" for none), text, and a missing module's name."""
+    """Import an actor's class; its kind of failure ("" for none), text, and the name of what is missing."""
     module, _, name = actor.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -66,6 +66,8 @@ def look(actor: str) -> tuple[str, str, str]:
     except BaseException as problem:  # noqa: BLE001 - SystemExit and its like are told, too
         missing = problem.name if isinstance(problem, ModuleNotFoundError) else None
         kind = "import" if isinstance(problem, ImportError) else "raise"
+        if isinstance(problem, importlib.metadata.PackageNotFoundError):
+            kind = "metadata"  # of a distribution; its `name` is no module's
         return kind, _own_traceback(problem), missing or ""
     if not (isinstance(found, type) and issubclass(found, base)):
         return "no-actor", f"{actor} is {found!r}, and no subclass of thespian.actors.Actor.", ""

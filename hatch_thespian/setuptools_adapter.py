@@ -8,8 +8,10 @@ wheel from the sdist, and setuptools itself takes no TLI.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -62,7 +64,8 @@ def _wheel(base: Any, told: dict[str, Any]) -> Any:
             output = _output(Path(self.dist_dir))
             voice = Voice(lambda line: None, _tell, _tell)
             try:
-                project = Project(root, dist.get_version(), str(dist.python_requires or ""))
+                own = _own(self, root)
+                project = Project(root, dist.get_version(), str(dist.python_requires or ""), own)
                 tables = tables_of(told, project, name=dist.get_name(), output=output, path=TABLE)
                 packages = make(tables, project, os.environ, voice, output=output, must=False)
             except DirectorError as problem:
@@ -73,6 +76,24 @@ def _wheel(base: Any, told: dict[str, Any]) -> Any:
                     _tell(f"thespian: wrote {path}")
 
     return TlsWheel
+
+
+def _own(command: Any, root: Path) -> Any:
+    """The project's own distribution, with the texts that setuptools' bdist_wheel would put into the wheel."""
+    from setuptools.command.egg_info import write_entries
+
+    from hatch_thespian.own import own_dist
+
+    dist = command.distribution
+    metadata = io.StringIO()
+    dist.metadata.write_pkg_file(metadata)
+    with tempfile.TemporaryDirectory(prefix="hatch-thespian-") as folder:
+        path = Path(folder) / "entry_points.txt"
+        write_entries(dist.get_command_obj("egg_info"), path.name, str(path))
+        entries = path.read_text(encoding="utf-8") if path.is_file() else ""
+    licences = {Path(name).as_posix(): (root / name).read_bytes() for name in command.license_paths}
+    identity = "-".join(command.wheel_dist_name.split("-")[:2])  # without a build number
+    return own_dist(identity, metadata.getvalue(), entries, licences)
 
 
 def _sdist(base: Any, told: dict[str, Any]) -> Any:

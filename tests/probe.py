@@ -1,19 +1,25 @@
 """A source that tries everything that ordinary Python can do; each function of ``probe.checks`` is one thing.
 
-The names of the checks are those of its functions. `members` gives its files as bytes.
+The names of the checks are those of its functions. `members` gives its files as bytes, `build` makes its .tls, of which
+the .dist-info is the build's.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import io
+import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import textwrap
 import zipfile
 from pathlib import Path
+
+from director.tls.keys import SigningKey
+from tests.wheels import write_files
 
 ACTOR = '''
 """Runs one check at a time and tells how it went."""
@@ -142,7 +148,11 @@ def it_knows_its_distributions():
     assert importlib.metadata.version("probe-extra") == "1.2.3"
     found = importlib.metadata.entry_points(group="probe.points")
     assert [point.name for point in found] == ["one"] and found["one"].load() is probe
-    assert importlib.metadata.files("probe-extra")
+    assert importlib.metadata.metadata("probe-extra")["Summary"] == "Tries everything"
+    files = importlib.metadata.files("probe-extra")
+    assert "probe/deep/data.txt" in {str(one) for one in files}
+    assert all(one.locate().is_file() for one in files)
+    assert importlib.metadata.packages_distributions()["spaced"] == ["probe-extra"]
 
 
 def it_reads_data_by_pkgutil():
@@ -330,11 +340,6 @@ FILES: dict[str, str | bytes] = {
     ),
     "probe/json.py": "import json as standard\nOWN = 'own'\n",
     "probe/threaded.py": "THREADED = True\n",
-    "probe_extra-1.2.3.dist-info/METADATA": (
-        "Metadata-Version: 2.1\nName: probe-extra\nVersion: 1.2.3\n"
-    ),
-    "probe_extra-1.2.3.dist-info/RECORD": "probe/__init__.py,,\n",
-    "probe_extra-1.2.3.dist-info/entry_points.txt": "[probe.points]\none = probe\n",
 }
 
 NATIVE = """
@@ -343,6 +348,27 @@ static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong
 static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe_native", 0, -1, methods};
 PyMODINIT_FUNC PyInit_probe_native(void) { return PyModule_Create(&module); }
+"""
+
+PROJECT = """
+[build-system]
+requires = ["hatchling", "hatch-thespian"]
+build-backend = "hatchling.build"
+
+[project]
+name = "probe-extra"
+version = "1.2.3"
+description = "Tries everything"
+
+[project.entry-points."probe.points"]
+one = "probe"
+
+[tool.hatch.build.hooks.thespian]
+group = "probe"
+sources = ["/probe*", "spaced/", "six.py"]
+version = "1.0"
+native = "allow"
+tli = "our.tli"
 """
 
 TLI = "{'Actors': {'probe.actor.Prober': {'OnLoad': {'Role': 'Prober'}}}}"
@@ -359,6 +385,24 @@ def members(*, native: bool = True) -> dict[str, bytes]:
     if native and (made := _native()):
         files["probe_native" + str(sysconfig.get_config_var("EXT_SUFFIX"))] = made
     return files
+
+
+def build(home: Path, key: SigningKey) -> Path:
+    """The probe's .tls, made by ``hatchling build`` of a project in ``home``."""
+    told = {"pyproject.toml": PROJECT, "our.tli": TLI}
+    project = write_files(home / "project", {**members(), **told})
+    key_file = home / "sourcekey.pem"
+    key_file.write_bytes(key.private_pem(None))
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("THESPIAN_")}
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "tls"],
+        cwd=project,
+        env={**environ, "THESPIAN_SIGNING_KEY_FILE": str(key_file)},
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return project / "dist" / "probe-1.0.tls"
 
 
 def _zipped() -> bytes:

@@ -28,9 +28,11 @@ def check(
     *actors: str,
     external: tuple[str, ...] = ("thespian",),
     environ: dict[str, str] | None = None,
+    project: str = "",
 ) -> list[str]:
     members = [Member(name, text.encode()) for name, text in sorted(sources.items())]
-    return check_archive(write_archive(members), actors or ("app.Main",), external, environ or {})
+    archive = write_archive(members)
+    return check_archive(archive, actors or ("app.Main",), external, environ or {}, project=project)
 
 
 def failure(sources: dict[str, str], *actors: str, **more: object) -> str:
@@ -202,6 +204,18 @@ def test_an_external_distribution_of_another_version_is_warned_of() -> None:
 def test_the_remedy_fits_what_is_wrong() -> None:
     assert "deps" not in failure({"app.py": f"1/0\n{GOOD}"})
     assert "Bundle what is missing" in failure({"app.py": f"from json import nothing\n{GOOD}"})
+
+
+def test_metadata_that_is_missing_is_no_missing_module() -> None:
+    source = {"app.py": f"import importlib.metadata\nimportlib.metadata.version('app')\n{GOOD}"}
+    text = failure(source)
+    assert "PackageNotFoundError" in text and "what brings app" not in text
+    assert "Add app to deps" in text and "hatch and setuptools ship its metadata" in text
+    text = failure(source, project="My-App")
+    assert "own metadata is there, under the name My-App" in text and "gensrc" not in text
+    _, told = check(source, external=("thespian", "App>=3"))
+    assert told == "app.Main is unchecked: it asks for the metadata of App."
+    assert "Add app to deps" in failure(source, external=("thespian", "app-of-another"))
 
 
 def test_what_is_present_is_read_from_the_installed_files(

@@ -24,7 +24,7 @@ def prober(
 ) -> Iterator[tuple[Host, Any]]:
     home = tmp_path_factory.mktemp("ordinary")
     with open_host(home, key, thespbase=request.param) as host:
-        host.put("probe", "1.0", probe.TLI, probe.members())
+        host.control.install(probe.build(home, key))
         host.control.load("probe")
         role = host.control.role("Prober")
         assert role is not None
