@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 
 from director.errors import SettingsError
 
@@ -136,6 +136,38 @@ def _is_here(leader: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def doubts(
+    leading: list[str], resolve: Callable[[str], str] | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """What speaks against the names of leaders as this host resolves them.
+
+    Args:
+        leading: as `leaders` tells.
+        resolve: gives the address of a name, or raises OSError; the system's where None.
+
+    Yields:
+        a stable code, a sentence, and what to do.
+    """
+    for one in leading:
+        host = one.partition(":")[0]
+        if host.split(".")[0] == "localhost" or host[-1:].isdecimal():
+            continue  # what it is stands there
+        try:
+            found = (resolve or socket.gethostbyname)(host)
+        except OSError as problem:
+            text = f"{host} of convleader.cfg does not resolve on this host: {problem.strerror}."
+            yield "leader-unresolved", text, "Write its address there, or mend /etc/hosts or DNS."
+            continue
+        if found.startswith("127."):
+            # Debian's installer writes such a line, for the name of the machine itself.
+            text = (
+                f"{host} of convleader.cfg is {found} on this host, which it would give to other hosts as the leader's "
+                "address: they could answer only to themselves."
+            )
+            hint = "Write the address that the others reach, or change the line of that name in /etc/hosts."
+            yield "leader-loopback", text, hint
 
 
 def prepare(environ: MutableMapping[str, str]) -> str:

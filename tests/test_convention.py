@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from director import convention
-from director.errors import SettingsError
+from director.errors import DirectorError, SettingsError
+from director.system import SystemProcesses
+from tests.conftest import Host
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,47 @@ def test_the_guide_tells_the_periods_that_are_set() -> None:
     guide = Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
     for name, value in convention.PERIODS.items():
         assert f"| `{name}` | {value} |" in guide.read_text(encoding="utf-8")
+
+
+def test_names_of_leaders_that_do_not_serve_other_hosts_are_doubted() -> None:
+    known = {"head.example.org": "10.0.0.1", "node1.example.org": "127.0.1.1"}
+
+    def resolve(name: str) -> str:
+        try:
+            return known[name]
+        except KeyError:
+            raise socket.gaierror(-2, "Name or service not known") from None
+
+    def doubts(*told: str) -> list[str]:
+        found = list(convention.doubts(convention.leaders(list(told), 1900), resolve))
+        assert all(told[0].partition(":")[0] in text and hint for _, text, hint in found)
+        return [code for code, _, _ in found]
+
+    assert doubts("head.example.org:7") == doubts("10.0.0.1") == doubts() == []
+    assert doubts("localhost") == doubts("localhost.localdomain") == doubts("127.0.0.1") == []
+    assert doubts("node1.example.org") == ["leader-loopback"]
+    assert doubts("gone.example.org:7", "head.example.org") == ["leader-unresolved"]
+
+
+def test_doctor_and_start_name_them(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(name: str) -> str:
+        assert name == "node1.example.org"
+        return "127.0.1.1"
+
+    (host.directory / "convleader.cfg").write_text("node1.example.org")
+    monkeypatch.setattr(convention.socket, "gethostbyname", resolve)
+    assert "leader-loopback" in [one.code for one in host.control.doctor()]
+
+    warned: list[str] = []
+    monkeypatch.setattr(host.control, "warn", warned.append)
+    monkeypatch.setattr(SystemProcesses, "start", lambda processes: None)
+    assert host.control.start()
+    assert "node1.example.org of convleader.cfg is 127.0.1.1 on this host" in warned[0]
+
+    def failed(processes: SystemProcesses) -> None:
+        raise DirectorError("The actor system did not start: RuntimeError: no address.")
+
+    monkeypatch.setattr(SystemProcesses, "start", failed)
+    with pytest.raises(DirectorError, match="no address") as caught:
+        host.control.start()
+    assert caught.value.code == "leader-loopback" and "is 127.0.1.1 on" in caught.value.message

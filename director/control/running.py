@@ -85,7 +85,17 @@ class Running(Base):
             if left:
                 self.warn(f"{_dead_admin(left)} They were ended before the new one was started.")
             require_free(processes)
-            processes.start()
+            doubts = list(convention.doubts(self._leaders()[0]))
+            try:
+                processes.start()
+            except DirectorError as problem:
+                if not doubts or isinstance(problem, SettingsError):
+                    raise
+                # Thespian then finds no address for itself.
+                code, text, hint = doubts[0]
+                raise DirectorError(f"{problem.message} {text}", hint=hint, code=code) from problem
+        for _, text, hint in doubts:
+            self.warn(f"{text} {hint}")
         return True
 
     def _end_old_base(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from director import convention
 from director.doctor import places, ports
 from director.doctor.finding import Finding
 from director.doctor.units import units
@@ -203,6 +204,9 @@ def _settings(patient: Patient) -> Iterator[Finding]:
             f"Admin port {port} is answered by something that this director did not start.",
             "Stop that, or choose another port in adminport.cfg.",
         )
+    leading = convention.leaders(config.convention_leader, config.admin_port)
+    for code, text, remedy in convention.doubts(leading):
+        yield Finding("error", code, text, remedy)
     yield from places.state(state, running=running, port=port)
     yield from ports.port(config.admin_port, patient.root / "proc")
     yield from places.disks({"for state": state, "for logs": config.log_directory})
