@@ -130,7 +130,7 @@ def test_doctor_and_start_name_them(host: Host, monkeypatch: pytest.MonkeyPatch)
         return "127.0.1.1"
 
     (host.directory / "convleader.cfg").write_text("node1.example.org")
-    monkeypatch.setattr(convention.socket, "gethostbyname", resolve)
+    monkeypatch.setattr(socket, "gethostbyname", resolve)
     assert "leader-loopback" in [one.code for one in host.control.doctor()]
 
     warned: list[str] = []
