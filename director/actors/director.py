@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from thespian.actors import (
+    ActorAddress,
     ActorExitRequest,
+    ActorSystemException,
     ChildActorExited,
     LoadedSource,
     PoisonMessage,
@@ -35,12 +37,17 @@ from director.actors.messages import (
     reply,
 )
 from director.actors.requests import now
+from director.errors import DirectorError
 from director.history import Event
 from director.logs import MET
 from director.system import MEANT_END
 
 log = logging.getLogger("director")
 
+#: What one action may come to, while the others are done all the same.
+UNDONE = (
+    ActorSystemException, DirectorError, OSError, AttributeError, LookupError, TypeError, ValueError
+)  # fmt: skip
 #: Seconds between two looks at actors that were taken over from a Director that died.
 PULSE = 0.5
 
@@ -65,7 +72,7 @@ class Director(Asking):
         """A request of `director.actors.messages`, or a word of the Source Authority; what is neither is answered."""
         try:
             self._take(message, sender)
-        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        except (ActorSystemException, AttributeError, KeyError, TypeError, ValueError) as problem:
             log.exception("a message was not understood")
             text = f"the message does not read: {type(problem).__name__}: {problem}"
             self.send(sender, reply("Malformed", message, False, Code="malformed", Message=text))
@@ -88,6 +95,8 @@ class Director(Asking):
         elif self._left_to_leader(message, sender):
             pass
         elif "DirectorOp" in message and "ReplyTo" in message:  # passed on by a member's Director
+            if not isinstance(message["ReplyTo"], ActorAddress):
+                raise TypeError("ReplyTo is no actor's address")
             if "Pass" in message:
                 self.send(sender, {"MemberOp": "Heard", "Pass": message["Pass"]})
             asked = {key: value for key, value in message.items() if key not in {"ReplyTo", "Pass"}}
@@ -133,6 +142,7 @@ class Director(Asking):
     def _look_for_silence(self) -> None:
         self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
         self.compilers.reap()
+        self._forget_dead_watchers()
         ports = {one: leftovers.port_of(address) for one, address in self.actors.met.items()}
         ports = {one: port for one, port in ports.items() if port}
         found = list(leftovers.sockets(set(ports.values()))) if ports else []
@@ -265,54 +275,46 @@ class Director(Asking):
     def _perform(self, actions: list[m.Action]) -> None:
         self._keep_note()  # before: an OnDeactivate that nobody knew of would leave its role dead
         for action in actions:
-            match action:
-                case m.LoadSource(source_hash):
-                    self._ask_authority(source_hash)
-                case m.AskTrust(number, sources, asked, note):
-                    undo = any(told.get("Undo") for told in self._requests_of(sources[0]))
-                    asked = "undo" if asked == "load" and undo else asked
-                    self._ask_may_run(Number=number, Sources=list(sources), Asked=asked, Note=note)
-                case m.UnloadSource(source_hash):
-                    self._unload(source_hash)
-                case m.Create():
-                    self._create(action)
-                    self._look_soon()
-                case m.Send(actor, message):
-                    self._say(actor, message)
-                case m.AskReady(actor):
-                    self._say(actor, Thespian_StatusReq())
-                case m.End(actor):
-                    self._say(actor, ActorExitRequest())
-                case m.KillActor(actor):
-                    self._kill_actor(actor)
-                case m.Kill(source_hash):
-                    self._kill_source(source_hash)
-                    for member in self.members.met():
-                        order = {"MemberOp": "Kill", "SourceHash": source_hash}
-                        self.send(member.director, order)
-                case m.Timer(key, seconds):
-                    self.wakeupAfter(timedelta(seconds=seconds), payload=key)
-                case m.Finished():
-                    self._finished(action)
-                case m.Changed(group, what):
-                    self._tell_watchers(group, what)
-                case m.Record():
-                    self._record(action)
+            try:
+                self._act(action)
+            except UNDONE:  # what the others are to do does not depend on it
+                log.exception("this was not done: %s", action)
         self._keep_note()
 
-    def _tell_watchers(self, group: str, what: str) -> None:
-        if what == "active":
-            once, self.once = self.once, []
-            for watcher in once:
-                told = {"DirectorResponse": "NotificationOfUpdate", "Success": True}
-                self.send(watcher, told)
-        self._update(self.watchers, group, what)
-
-    def _update(self, watchers: list[tuple[Any, str | None]], group: str, what: str) -> None:
-        told = answers.update(self.groups, self.actors, group, what)
-        for watcher, wanted in watchers:
-            if wanted in (None, group):
-                self.send(watcher, {"DirectorResponse": "Update", "Success": True, **told})
+    def _act(self, action: m.Action) -> None:
+        match action:
+            case m.LoadSource(source_hash):
+                self._ask_authority(source_hash)
+            case m.AskTrust(number, sources, asked, note):
+                undo = any(told.get("Undo") for told in self._requests_of(sources[0]))
+                asked = "undo" if asked == "load" and undo else asked
+                self._ask_may_run(Number=number, Sources=list(sources), Asked=asked, Note=note)
+            case m.UnloadSource(source_hash):
+                self._unload(source_hash)
+            case m.Create():
+                self._create(action)
+                self._look_soon()
+            case m.Send(actor, message):
+                self._say(actor, message)
+            case m.AskReady(actor):
+                self._say(actor, Thespian_StatusReq())
+            case m.End(actor):
+                self._say(actor, ActorExitRequest())
+            case m.KillActor(actor):
+                self._kill_actor(actor)
+            case m.Kill(source_hash):
+                self._kill_source(source_hash)
+                for member in self.members.met():
+                    order = {"MemberOp": "Kill", "SourceHash": source_hash}
+                    self.send(member.director, order)
+            case m.Timer(key, seconds):
+                self.wakeupAfter(timedelta(seconds=seconds), payload=key)
+            case m.Finished():
+                self._finished(action)
+            case m.Changed(group, what):
+                self._tell_watchers(group, what)
+            case m.Record():
+                self._record(action)
 
     def _finished(self, action: m.Finished) -> None:
         sender, message = self.requests.pop(action.request)

@@ -142,8 +142,7 @@ class Following(Reaping):
         self._release_held()
         if new:
             # It knows nobody who watched its predecessor.
-            dead = gone(one[1] for one in self.watching)
-            self.watching = [one for one in self.watching if one[1] not in dead]
+            self._forget_dead_watchers()
             for request, watcher in self.watching:
                 self.send(self.leader, {**request, "ReplyTo": watcher})
 
@@ -289,6 +288,13 @@ class Following(Reaping):
             return True
         self.send(sender, told)
         return True
+
+    def _forget_dead_watchers(self) -> None:
+        super()._forget_dead_watchers()
+        dead = gone(one[1] for one in self.watching)
+        self.watching = [one for one in self.watching if one[1] not in dead]
+        for one in dead if self.leader is not None else []:
+            self.send(self.leader, {"DirectorOp": "Unwatch", "ReplyTo": one})
 
     # ---- whether the leader is there -------------------------------------------------------------
 

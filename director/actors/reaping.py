@@ -18,7 +18,8 @@ from datetime import timedelta
 
 from director.actors import leftovers, pids
 from director.actors import versions as m
-from director.actors.requests import Requests, now
+from director.actors.requests import now
+from director.actors.watching import Watching
 from director.history import Event
 
 log = logging.getLogger("director")
@@ -27,7 +28,7 @@ log = logging.getLogger("director")
 FIRST, THEN = 1.0, 2.0
 
 
-class Reaping(Requests):
+class Reaping(Watching):
     """The part of the Director that ends processes."""
 
     def _kill_source(self, source_hash: str) -> None:

@@ -59,8 +59,6 @@ class Requests(ActorTypeDispatcher):
         self.bytes: dict[str, tuple[bytes, str]] = {}
         self.unpacked: dict[str, str] = {}
         self.requests: dict[str, tuple[Any, Message]] = {}
-        self.once: list[Any] = []
-        self.watchers: list[tuple[Any, str | None]] = []
         #: Sources that wait for the Source Authority's sign of life.
         self.waiting: list[str] = []
         #: What the Source Authority was asked and has not answered, by the question's number.
@@ -230,27 +228,6 @@ class Requests(ActorTypeDispatcher):
         found, fields = answers.role_address(self.groups, self.actors, role, group)
         told = reply("RoleAddress", message, found)
         self.send(sender, told | fields)
-
-    def _do_RequestNotification(self, message: Message, sender: Any) -> None:
-        if sender not in self.once:
-            self.once.append(sender)
-
-    def _do_Watch(self, message: Message, sender: Any) -> None:
-        group = message.get("Group") or None
-        self._unwatch(sender)
-        self.watchers.append((sender, group))
-        self._keep_note()
-        names = [name for name in self.groups.active if group in (None, name)]
-        told = {n: answers.update(self.groups, self.actors, n, "active") for n in sorted(names)}
-        self.send(sender, reply("Watching", message, True, Groups=told))
-
-    def _do_Unwatch(self, message: Message, sender: Any) -> None:
-        self._unwatch(sender)
-        self._keep_note()
-        self.send(sender, reply("Unwatched", message, True))
-
-    def _unwatch(self, sender: Any) -> None:
-        self.watchers = [(one, group) for one, group in self.watchers if one != sender]
 
     def _do_Status(self, message: Message, sender: Any) -> None:
         store = self._store()

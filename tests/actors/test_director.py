@@ -1,0 +1,107 @@
+"""The Director's shell by itself: what it is sent is turned into events, and actions into Thespian's calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from thespian.actors import ActorAddress, InvalidActorAddress
+
+from director.actors import director as shell
+from director.actors import requests
+from director.actors import versions as m
+from director.actors.messages import Message
+
+
+class Shell(shell.Director):
+    """A Director without an actor system: what it does is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple[Any, Any]] = []
+        self.wakes: list[Any] = []
+        self.handed: list[str] = []
+
+    def send(self, target: Any, message: Any) -> None:
+        if not isinstance(target, ActorAddress):
+            raise InvalidActorAddress(target, "not an ActorAddress")
+        self.said.append((target, message))
+
+    def wakeupAfter(self, period: Any, payload: Any = None) -> None:  # noqa: N802
+        self.wakes.append(payload)
+
+    def createActor(self, name: str, *requirements: Any, **more: Any) -> Any:  # noqa: N802
+        return ActorAddress(name)
+
+    @property
+    def myAddress(self) -> Any:  # noqa: N802
+        return ActorAddress("me")
+
+    def loadActorSource(self, source: Any) -> None:  # noqa: N802
+        self.handed.append(source.name)
+
+    def unloadActorSource(self, source_hash: str) -> None:  # noqa: N802
+        self.handed.append(f"unload {source_hash}")
+
+    def notifyOnSourceAvailability(self, enable: bool = True) -> None:  # noqa: N802
+        pass
+
+    def notifyOnSystemRegistrationChanges(self, enable: bool = True) -> None:  # noqa: N802
+        pass
+
+    def hear(self, message: Message, sender: str = "client") -> Message | None:
+        """What it replied to the sender, the last of it."""
+        before = len(self.said)
+        self.receiveMessage(message, ActorAddress(sender))
+        told = [one for target, one in self.said[before:] if target == ActorAddress(sender)]
+        return told[-1] if told else None
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A Director that was told its directories, and that it has no predecessor."""
+    monkeypatch.setattr(requests, "disown", lambda actor: None)
+    (tmp_path / "state").mkdir()
+    made = Shell()
+    places = {"Directory": str(tmp_path), "State": str(tmp_path / "state")}
+    made.hear({"DirectorOp": "Startup", **places}, "authority")
+    made.hear({"NotebookResponse": "Note", "Note": None}, "notebook")
+    return made
+
+
+@pytest.mark.parametrize("address", [None, "client", 7, ("T", 80)])
+def test_a_request_to_answer_somebody_who_has_no_address_is_malformed(
+    started: Shell, address: Any
+) -> None:
+    for operation in ("Watch", "RequestNotification", "Status", "Unwatch"):
+        told = started.hear({"DirectorOp": operation, "ReplyTo": address})
+        assert told is not None and told["Code"] == "malformed"
+    assert not started.watchers and not started.once
+
+
+def test_one_that_cannot_be_told_of_a_change_keeps_no_other_from_it(started: Shell) -> None:
+    started.watchers = [(None, None), (ActorAddress("good"), None)]
+    started.once = [None, ActorAddress("once")]
+    started.said.clear()
+    started._perform([m.Changed("app", "active"), m.Timer(("ready", "1", 1), 30.0)])
+    told = [
+        (target, one["DirectorResponse"])
+        for target, one in started.said
+        if one.get("DirectorResponse")
+    ]
+    once, update = "NotificationOfUpdate", "Update"
+    assert told == [(ActorAddress("once"), once), (ActorAddress("good"), update)]
+    assert started.watchers == [(ActorAddress("good"), None)]
+    assert ("ready", "1", 1) in started.wakes
+
+
+def test_an_action_that_cannot_be_done_keeps_no_other_from_being_done(
+    started: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*told: Any) -> None:
+        raise InvalidActorAddress(None, "not an ActorAddress")
+
+    monkeypatch.setattr(started, "_tell_watchers", refuse)
+    started._perform([m.Changed("app", "active"), m.Timer(("ready", "1", 1), 30.0)])
+    assert ("ready", "1", 1) in started.wakes
