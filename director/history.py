@@ -124,6 +124,20 @@ def undo_target(events: Iterable[Event], group: str) -> Event | None:
     Args:
         events: oldest first.
     """
+    trail = _trail(events, group)
+    return trail[-2] if len(trail) > 1 else None
+
+
+def nothing_to_undo(events: Iterable[Event], group: str) -> str:
+    """Why there is no `undo_target`, for people."""
+    trail = _trail(events, group)
+    if not trail:
+        return f"no version of {group!r} was active yet"
+    return f"undo goes back no further than {Path(trail[-1].file).name}"
+
+
+def _trail(events: Iterable[Event], group: str) -> list[Event]:
+    """The activations that undo goes back along, the present one last."""
     trail: list[Event] = []
     for event in events:
         if event.group != group:
@@ -137,4 +151,4 @@ def undo_target(events: Iterable[Event], group: str) -> Event | None:
             trail = trail or [event]
         elif event.event == "went-back":
             trail = [one for one in trail if one.source_hash != event.source_hash]
-    return trail[-2] if len(trail) > 1 else None
+    return trail

@@ -76,3 +76,16 @@ def test_undo_walks_back_as_an_editor_does(events: list[str], target: str | None
         told.append(event(what or "active", version))
     found = h.undo_target(told, "app")
     assert (found.version if found else None) == target
+
+
+@pytest.mark.parametrize(
+    ("events", "says"),
+    [
+        ([], "no version of 'app' was active yet"),
+        ([("active", "1"), ("active", "2"), ("undone", "1")], "undo goes back no further than 1.tls"),
+    ],
+)
+def test_why_there_is_nothing_to_undo_is_true_of_what_was_active(
+    events: list[tuple[str, str]], says: str
+) -> None:
+    assert h.nothing_to_undo([event(*one) for one in events], "app") == says

@@ -33,7 +33,7 @@ from director.actors.messages import (
 from director.actors.notebook import NOTEBOOK_NAME
 from director.errors import DirectorError
 from director.files import read_regular
-from director.history import Event, History, Pin, Pins, undo_target
+from director.history import Event, History, Pin, Pins, nothing_to_undo, undo_target
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
 from director.tls.limits import Limits
@@ -241,9 +241,10 @@ class Requests(ActorTypeDispatcher):
 
     def _do_Undo(self, message: Message, sender: Any) -> None:
         group = message["Group"]
-        target = undo_target(History(self._store().state).read(group), group)
+        events = History(self._store().state).read(group)
+        target = undo_target(events, group)
         if target is None:
-            text = f"no version of {group!r} was active before"
+            text = nothing_to_undo(events, group)
             told = reply("UndoResult", message, False, Code="nothing-to-undo", Message=text)
             self.send(sender, told)
             return

@@ -13,6 +13,7 @@ from director.control.loads import LOAD_LIMIT, Loads
 from director.control.refusals import refused
 from director.control.results import Loaded
 from director.errors import DirectorError, NotFound
+from director.tls.version import version_key
 
 if TYPE_CHECKING:
     from director.history import Pin
@@ -39,7 +40,14 @@ class Switches(Loads):
             return Loaded(group, Path(answer["File"]), answer["SourceHash"], True, told)
         if answer.get("Code") != "not-loaded":
             self.require_group(group)
-            raise refused(answer)
+            problem = refused(answer)
+            if problem.code == "nothing-to-undo":
+                free = f"`director unpin {group}`, then " if group in self.pins() else ""
+                problem.hint = (
+                    f"{free}`director load FILE` makes another version active; `director history {group}` tells which "
+                    "were so."
+                )
+            raise problem
         chosen = self.store.find(str(answer["File"]))
         loaded = self._load(chosen, undo=True)
         try:
@@ -52,26 +60,29 @@ class Switches(Loads):
         """Keep a group at a version; default the active one.
 
         Args:
-            version: as ``director avail`` or ``director list`` shows it.
+            version: as ``director avail`` or ``director list`` shows it, or an equal one (1 for 1.0).
 
         Raises:
             NotFound: there is no such group or version. NotValidated: it would not be loaded now.
         """
         self._may_change()
         self.require_group(group)
-        files = {one.version: one for one in self.store.available().get(group, [])}
+        versions = [one.version for one in self.store.available().get(group, [])]
         if version is None:
             told = self.loaded(group).get(group)
             active = told and told["Versions"].get(told["ActiveHash"])
             if not active:
                 raise NotFound(f"No version of {group!r} is active.", hint="Name a version.")
             version = active["Version"]
-        elif version not in files:
-            known = ", ".join(one or "without a version" for one in files) or "none"
-            raise NotFound(
-                f"There is no version {version} of {group!r} in {self.directory}.",
-                hint=f"Versions there: {known}.",
-            )
+        elif version not in versions:
+            equal = [one for one in versions if version_key(one) == version_key(version)]
+            if not equal:
+                known = ", ".join(one or "without a version" for one in versions) or "none"
+                raise NotFound(
+                    f"There is no version {version} of {group!r} in {self.directory}.",
+                    hint=f"Versions there: {known}.",
+                )
+            version = equal[0]
         return self._pin(group, version)
 
     def _pin(self, group: str, version: str | None) -> Pin:

@@ -133,6 +133,9 @@ def test_undo_goes_back_and_pins_and_refresh_leaves_it_so(operated: Host) -> Non
     told = document(operated, "undo", "app")["groups"][0]
     assert told["file"].endswith("app-1.0.tls")
     assert document(operated, "refresh")["groups"][0]["changed"] is False
+    told = document(operated, "undo", "app", status=1, name="error")["error"]
+    assert told["code"] == "nothing-to-undo" and "no further than app-1.0.tls" in told["message"]
+    assert told["hint"].startswith("`director unpin app`, then `director load FILE`")
     told = document(operated, "load", "app-2.0.tls", status=1, name="error")
     assert told["error"]["code"] == "pinned" and "unpin app" in told["error"]["hint"]
     assert "pinned to app-1.0.tls" in director(operated, "status").stdout
@@ -155,6 +158,8 @@ def test_a_pin_names_a_version_that_is_there(operated: Host) -> None:
     told = document(operated, "pin", "app", "9.9", status=4, name="error")
     assert "2.0, 1.0" in told["error"]["hint"]
     assert document(operated, "pin", "app", name="pins")["pins"][0]["file"] == "app-2.0.tls"
+    told = document(operated, "pin", "app", "1", name="pins")["pins"]
+    assert [one["version"] for one in told] == ["1.0"], "1 and 1.0 are equal"
     document(operated, "unpin", "app", name="pins")
     assert document(operated, "unpin", "app", status=4, name="error")
 
