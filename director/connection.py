@@ -17,6 +17,7 @@ from director import convention
 from director.audit import who
 from director.client import attach
 from director.errors import DirectorError, NotRunning
+from director.store import Store
 from director.system import SystemProcesses
 
 #: Seconds to wait for an answer of the Director to a small question.
@@ -269,7 +270,11 @@ def _ask_leader(answer: dict[str, Any]) -> DirectorError:
 
 
 def not_running(processes: SystemProcesses) -> NotRunning:
-    """The error that says so, and whether an Admin died."""
+    """The error that says so, and whether an Admin died.
+
+    Raises:
+        NotFound: the director directory is missing, so that it is probably another that was meant.
+    """
     port = processes.config.admin_port
     left = processes.members()
     if left:
@@ -278,6 +283,7 @@ def not_running(processes: SystemProcesses) -> NotRunning:
             hint="`director start` ends them and starts anew.",
             code="admin-died",
         )
+    Store(processes.config.directory, processes.state).require()
     return NotRunning(
         f"No actor system is running at admin port {port}.", hint="`director start` starts it."
     )

@@ -22,7 +22,7 @@ from typing import Any, Self
 from director.convention import SOURCE_VARIABLE
 from director.errors import DirectorError, SettingsError
 from director.files import LONGEST_STATE, read_regular, write_atomically
-from director.settings.config import Config
+from director.settings.config import Config, logging_refused
 
 #: Seconds that starting a system, and ending its processes, may take.
 START_LIMIT, STOP_LIMIT = 60.0, 15.0
@@ -121,11 +121,7 @@ class SystemProcesses:
         self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
         told = self._run_host()
         if told.get("logging"):
-            raise SettingsError(
-                f"logging refuses it: {told['logging']}",
-                path=str(self.config.directory / "thesplog.cfg"),
-                hint="See logging.config in Python's documentation.",
-            )
+            raise logging_refused(self.config.directory, self.environ, told["logging"])
         if not told.get("ok"):
             raise DirectorError(
                 f"The actor system did not start: {told.get('error', 'no reason given')}.",

@@ -109,6 +109,7 @@ def history(ctx: click.Context, group: str | None, last: int, as_json: bool) -> 
     control.leave_to_leader()
     events = control.history(group)[-last:]
     if not events:
+        control.store.require()
         tell(f"director: nothing has happened{f' to {group}' if group else ''} yet")
     if fancy() and not as_json:
         from director.tables import print_history
@@ -131,6 +132,8 @@ def pin(ctx: click.Context, group: str | None, version: str | None, as_json: boo
     control = control_of(ctx)
     control.leave_to_leader()
     found = [control.pin(group, version)] if group else list(control.pins().values())
+    if not found:
+        control.store.require()
     lines = [f"{one.group} is pinned to {one.file} since {one.since}" for one in found]
     show(as_json, lambda: documents().pins(control.pins().values()), lines)
 

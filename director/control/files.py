@@ -269,9 +269,10 @@ class Files(Base):
         return sorted(before | set(self.store.available()) | set(self.pins()))
 
     def require_group(self, group: str) -> None:
-        """Raise NotFound, with the name that was probably meant, where nothing is known of a group."""
+        """Raise NotFound, with the name that was probably meant, where nothing is known of a group or directory."""
         known = self.known_groups()
         if group not in known:
+            self.store.require()
             hint = f"Known are: {', '.join(known) or 'none'}."
             raise NotFound(
                 f"Nothing is known of a group {group!r} in {self.directory}.",

@@ -111,6 +111,22 @@ def survey_config(
     return found, files.errors
 
 
+def logging_refused(directory: Path, environ: Mapping[str, str], why: str) -> SettingsError:
+    """The error that Python's `logging` did not take ``thesplog.cfg``: with its place, as `survey_config` tells it.
+
+    Args:
+        why: what `logging` said; told where only setting it up shows that, such as a path that cannot be opened.
+    """
+    _, errors = survey_config(directory, environ)
+    if errors:
+        return SettingsError.of(errors)
+    return SettingsError(
+        f"logging refuses it: {why}",
+        path=str(directory / "thesplog.cfg"),
+        hint="See logging.config in Python's documentation.",
+    )
+
+
 def _config(files: SettingFiles) -> Config:
     directory, environ = files.directory, files.environ
     default = "multiprocTCPBase"

@@ -112,6 +112,22 @@ def test_a_missing_directory_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert done.exit_code == 4 and "THESPIAN_DIRECTOR_DIR" in done.stderr and done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["list"], ["status"], ["shutdown"], ["undo", "foo"], ["history"], ["history", "foo"], ["logs", "foo"]),
+        *(["pin"], ["unload", "00"]),
+    ],
+)  # fmt: skip
+def test_no_command_says_anything_else_of_a_missing_directory(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemProcesses, "running", lambda self: False)
+    done = run(tmp_path / "nowhere", *words)
+    assert done.exit_code == 4 and done.stdout == ""
+    assert f"The director directory {tmp_path / 'nowhere'} does not exist" in done.stderr
+
+
 def test_tlsinfo_validates_lists_and_prints(home: Path) -> None:
     told = run(home, "tlsinfo", "foo-2.0.tls")
     key = load_public_key((home / "sourcekey_tls.key").read_bytes(), name="k")
@@ -270,7 +286,12 @@ def test_a_leader_that_can_be_no_host_is_told_with_its_place(home: Path, command
         ("convleader.cfg", "one,two:x", ":1:5"),
         ("convleader.cfg", "not a host!!", ":1:1: 'not a host!!' is no host"),
         ("minkeybits.cfg", "12", ":1:1"),
-        ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ""),
+        ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ":1:16: the logger 'root': "),
+        (
+            "thesplog.cfg",
+            "{'version': 1,\n 'handlers': {'x': {'class': 'logging.NoSuch'}}}",
+            ":2:15: the handler 'x': ModuleNotFoundError",
+        ),
         ("thesplog.cfg", "{'version': 1,", ":1:"),
     ],
 )
