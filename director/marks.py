@@ -156,7 +156,7 @@ class Arrivals(Rule):
                     f"This host has accepted other bytes as {source.group} {other.version} "
                     f"(on {other.when}).",
                     hint="Give it a new version; while developing, build with version = "
-                    '"date". `director install --replace` takes it all the same.',
+                    '"date". `director install FILE --replace` takes it all the same.',
                     code="version-taken",
                 )
         mark = self.book.mark(

@@ -18,6 +18,7 @@ from director.demo import free_port
 from director.doctor import Finding, places, ports
 from director.doctor.units import units
 from director.files import open_temporary
+from director.history import Pin, Pins
 from director.tls.keys import SigningKey, generate_key
 from tests.trust_cases import Workshop
 
@@ -215,6 +216,38 @@ def test_a_file_whose_time_is_over_within_a_week_is_told(
     (tmp_path / "app-2.0.tls").write_bytes(Workshop(key, tmp_path).good(expires=end.isoformat()))
     found = codes(DirectorControl(tmp_path, environ={}).doctor())
     assert (("warning", "expires-soon") in found) == told
+
+
+def test_files_that_lie_there_to_go_back_to_are_not_warned_of_for_being_old(
+    tmp_path: Path, key: SigningKey
+) -> None:
+    (tmp_path / "sourcekey_tls.key").write_bytes(key.public_pem)
+    shop, control = Workshop(key, tmp_path), DirectorControl(tmp_path, environ={})
+
+    def put(version: str, **changes: Any) -> Path:
+        path = tmp_path / f"app-{version}.tls"
+        path.write_bytes(shop.good(version=version, **changes))
+        return path
+
+    def found() -> dict[str, Finding]:
+        return {one.code: one for one in control.doctor() if "app-" in one.text}
+
+    soon, past = (datetime.now(UTC) + timedelta(days=days) for days in (1, -1))
+    put("1.0"), put("1.1", expires=soon.isoformat()), put("1.2", expires=past.isoformat())
+    newest = put("2.0")
+    trust = control.trust("install")
+    assert trust.admit(newest.read_bytes(), newest.name).valid
+    assert found() == {}
+    newest.unlink()
+    assert set(found()) == {"expired"}, "the newest is what a load means"
+    (tmp_path / "app-1.2.tls").unlink()
+    (tmp_path / "app-1.1.tls").unlink()
+    told = found()["downgrade"]
+    assert f"`director load {tmp_path}/app-1.0.tls --allow-downgrade`" in told.text
+    assert "every load of app fails" in told.remedy
+    newest = put("2.0")
+    Pins(tmp_path / ".state").put(Pin("app", "1.0", "app-1.0.tls", "now"))
+    assert set(found()) == {"downgrade"}, "so is what a pin names"
 
 
 def test_hidden_keys_damaged_marks_and_what_writes_left_are_told_and_nobody_elses_hidden_files(

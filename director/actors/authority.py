@@ -317,7 +317,8 @@ def _allowed(trust: HostTrust, message: Message) -> Message:
         try:
             by_file, note = "File" in message, message.get("Note", "")
             verdict = trust.inspect(Path(wanted)) if by_file else trust.again(wanted, note)
-            code, text = ("" if verdict.valid else verdict.code), verdict.message
+            code = "" if verdict.valid else verdict.code
+            text = verdict.about(Path(wanted)) if by_file else verdict.message
         except DirectorError as problem:
             code, text = problem.code, str(problem)
         if not code:

@@ -111,8 +111,11 @@ def load(
 ) -> None:
     """Load GROUP, GROUP.tli, GROUP-VERSION.tls or a path; done when that version is active.
 
-    The actor system is started where none runs. A named file, even an older one, is the one loaded. When the new
-    version's actors do not start, the command fails with their own error and what ran before serves on.
+    The actor system is started where none runs. When the new version's actors do not start, the command fails with
+    their own error and what ran before serves on.
+
+    A named file is the one loaded, also an older one that this host has accepted before. One that is new to it, and
+    older than the highest version that it has seen under that key, is refused (exit 7) without --allow-downgrade.
 
     Of a pinned group (`director pin`, `director undo`) GROUP means the pinned file, and another file is refused until
     `director unpin GROUP`.

@@ -109,5 +109,5 @@ def valid(path: Path, verdict: Verdict) -> Verdict:
     """
     if not verdict.valid:
         family = DamagedArchive if verdict.exit_status == 6 else NotValidated
-        raise family(f"{path}: {verdict.message}", code=verdict.code)
+        raise family(verdict.about(path), code=verdict.code)
     return verdict

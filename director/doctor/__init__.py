@@ -38,6 +38,8 @@ from director.tls.version import is_pep440
 CLOCK_SLACK = 300.0
 #: How long before a file's time is over that is told.
 EXPIRES_SOON = timedelta(days=7)
+#: What is no fault of a file that no load of its group means: it is old.
+OF_NO_MATTER = {"downgrade", "expired"}
 #: Seconds after which what an interrupted write left is called stale.
 STALE_AFTER = 600.0
 
@@ -241,8 +243,11 @@ def _sources(patient: Patient) -> Iterator[Finding]:
         Marks(patient.store.state).read()
     except (SettingsError, NotValidated):
         return  # it is a finding already, and a question now would be audited as a refusal
-    for files in patient.store.available().values():
+    pins = Pins(patient.store.state).read()
+    for group, files in patient.store.available().items():
         for one in files:
+            # What a load of the group means; others lie there to go back to, if anybody wants that.
+            counts = one.path.name == pins[group].file if group in pins else one is files[0]
             try:
                 verdict = patient.check(one.path)
             except DirectorError as problem:
@@ -251,9 +256,12 @@ def _sources(patient: Patient) -> Iterator[Finding]:
                 )
                 continue
             if not verdict.valid:
-                text = f"{one.path}: {verdict.message}"
-                yield Finding("warning", verdict.code, text, "Replace or remove it.")
-            elif verdict.source and verdict.source.expires:
+                if counts or verdict.code not in OF_NO_MATTER:
+                    remedy = "Replace or remove it."
+                    if verdict.code == "downgrade":
+                        remedy = f"Without that every load of {group} fails, at a start too; or install a newer version."
+                    yield Finding("warning", verdict.code, verdict.about(one.path), remedy)
+            elif counts and verdict.source and verdict.source.expires:
                 left = moment(verdict.source.expires, "expires") - datetime.now(UTC)
                 if left < EXPIRES_SOON:
                     text = f"{one.path} expires on {verdict.source.expires}."

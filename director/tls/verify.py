@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -74,6 +76,10 @@ class Verdict:
     exit_status: int
     #: What the rules were asked about; None where it did not come so far.
     source: Source | None = None
+
+    def about(self, path: Path) -> str:
+        """The message with the file's path before it, and in the commands that it names, where it has ``FILE``."""
+        return f"{path}: {self.message.replace(' FILE ', f' {shlex.quote(str(path))} ')}"
 
     @property
     def tli(self) -> str | None:

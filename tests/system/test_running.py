@@ -127,7 +127,10 @@ def test_an_older_file_that_is_new_to_the_host_needs_the_operators_word(host: Ho
     with pytest.raises(NotValidated, match="allow-downgrade") as caught:
         host.control.load("app-1.0.tls")
     assert caught.value.code == "downgrade" and ask(host, {})["word"] == "two"
-    host.control.load("app-1.0.tls", allow_downgrade=True)
+    line = f"director load {host.directory}/app-1.0.tls --allow-downgrade"
+    assert f"`{line}`" in str(caught.value), "the whole command, as it can be copied"
+    done = director(host, *line.split()[1:])
+    assert done.returncode == 0, done
     assert ask(host, {})["word"] == "one"
     lines = (host.control.state / "audit.jsonl").read_text().splitlines()
     told = [json.loads(line) for line in lines]
