@@ -21,13 +21,21 @@ if TYPE_CHECKING:
     from director.tls.verify import Verdict
 
 
-def choose(store: Store, target: str, pins: Mapping[str, Pin]) -> Available:
+def choose(
+    store: Store,
+    target: str,
+    pins: Mapping[str, Pin],
+    listed: Mapping[str, Sequence[Available]] | None = None,
+) -> Available:
     """The file that ``load TARGET`` means: of a pinned group only the pinned one.
+
+    Args:
+        listed: as for `Store.find`.
 
     Raises:
         NotFound: there is none. DirectorError: code ``pinned``, for another file of a pinned group.
     """
-    chosen = store.find(target)
+    chosen = store.find(target, listed)
     pin = pins.get(chosen.group)
     if pin is None or chosen.path.name == pin.file:
         return chosen

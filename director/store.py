@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,8 +147,14 @@ class Store:
                 found.append(DirectorError(text, hint=problem.hint, code=problem.code))
         return found
 
-    def find(self, target: str) -> Available:
+    def find(
+        self, target: str, listed: Mapping[str, Sequence[Available]] | None = None
+    ) -> Available:
         """What ``load`` means by GROUP, GROUP.tli, GROUP-VERSION.tls or a path (guide 2.7).
+
+        Args:
+            target: that.
+            listed: what `available` told, where it was asked already: it reads the whole directory.
 
         Raises:
             NotFound: no such file or group, with what there is.
@@ -164,9 +170,10 @@ class Store:
                 hint="`director avail` lists what there is.",
             )
         group = path.name.removesuffix(".tli")
-        files = self.available().get(group)
+        listed = self.available() if listed is None else listed
+        files = listed.get(group)
         if not files:
-            known = list(self.available())
+            known = list(listed)
             import difflib  # only mistakes need it
 
             near = difflib.get_close_matches(group, known, n=1)

@@ -185,9 +185,9 @@ class Loads(Files, Running):
         self.store.require()
         self.leave_to_leader()
         self.start()
-        pins = self.pins()
+        pins, listed = self.pins(), self.store.available()
         wanted = [
-            (group, partial(loading.choose, self.store, target, pins))
+            (group, partial(loading.choose, self.store, target, pins, listed))
             for group, target in targets.items()
         ]
         return self._load_all(wanted, told)
