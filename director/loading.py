@@ -7,14 +7,14 @@ load itself (`director.control` asks the Director for it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from director.errors import DirectorError, NotFound, SettingsError
 from director.files import read_text
 from director.history import Pin
-from director.settings.tli import Tli, parse_tli, tli_from_definition
+from director.settings.tli import Tli, digest, parse_tli, tli_from_definition
 from director.store import Available, Store
 
 if TYPE_CHECKING:
@@ -100,17 +100,23 @@ class Definitions:
         """
         signed = verdict.tli
         override = self.store.override(chosen.group)
-        own = _text_of(override) if override else None
+        own = text_of(override) if override else None
         if own is not None and own != signed and not self.signed(chosen.group, own):
             tli = parse_tli(own, name=str(override), environ=self.environ)
-            told = [] if signed is None else [f"{override} replaces the signed TLI."]
-            return tli, told
+            if signed is None:
+                return tli, []
+            return replace(tli, override=digest(own)), [f"{override} replaces the signed TLI."]
         if signed is None:
             return tli_from_definition({"Actors": {}}), []
         return parse_tli(signed, name=f"{chosen.path}!group.tli", environ=self.environ), []
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a TLI file.
+
+    Raises:
+        SettingsError: it cannot be read, or is no text.
+    """
     try:
         return read_text(path)
     except UnicodeDecodeError:

@@ -33,7 +33,9 @@ class ActorStatus:
 class VersionStatus:
     """A loaded version of a group; ``drain`` in seconds, ``revoked`` the reason or None.
 
-    ``expires`` is the time of its manifest (RFC 3339), where this host knows one; ``expired``: it is over.
+    ``override``: SHA-256 of the operator's own GROUP.tli that it was loaded with in place of its signed TLI, None where
+    the signed one counts. ``expires`` is the time of its manifest (RFC 3339), where this host knows one; ``expired``:
+    it is over.
     """
 
     source_hash: str
@@ -42,6 +44,7 @@ class VersionStatus:
     state: str
     tentative: bool
     drain: float
+    override: str | None
     revoked: str | None
     expires: str | None
     expired: bool
@@ -59,8 +62,23 @@ class FailureStatus:
 
 
 @dataclass(frozen=True)
+class OverrideStatus:
+    """An operator's own GROUP.tli as it lies there now; what runs may have been loaded with another.
+
+    ``sha256``: of its text; None where it cannot be read. ``problem``: why a load from here would fail over it, or "".
+    """
+
+    file: str
+    sha256: str | None
+    problem: str
+
+
+@dataclass(frozen=True)
 class GroupStatus:
-    """A group; ``active`` and ``loading`` are source hashes, ``pinned`` a file name."""
+    """A group; ``active`` and ``loading`` are source hashes, ``pinned`` a file name.
+
+    ``override`` is what the next load takes in place of the signed TLI; `VersionStatus.override` is what was taken.
+    """
 
     name: str
     active: str | None
@@ -68,6 +86,12 @@ class GroupStatus:
     pinned: str | None
     failure: FailureStatus | None
     versions: tuple[VersionStatus, ...]
+    override: OverrideStatus | None = None
+
+    @property
+    def overridden(self) -> str | None:
+        """SHA-256 of the own TLI that the active version was loaded with; None where its signed one counts."""
+        return next((v.override for v in self.versions if v.source_hash == self.active), None)
 
     @property
     def starting(self) -> bool:
@@ -273,6 +297,7 @@ def _version(
         told["State"],
         told["Tentative"],
         told["Drain"],
+        told.get("Override"),
         revoked.get(told["SourceHash"]),
         when,
         over,

@@ -11,7 +11,7 @@ from rich.table import Table
 from director.escape import shown
 from director.history import Event
 from director.report import GroupStatus, Status
-from director.text import no_groups
+from director.text import no_groups, override, replaced
 from director.text import system as system_lines
 
 _COLOURS = {"active": "green", "serving": "green", "failed": "red", "restarting": "yellow"}
@@ -26,7 +26,11 @@ def print_status(told: Status, *, member: bool = False) -> None:
         console.print(no_groups(member))
     for group in told.groups:
         console.print(_group(group))
+        for line in override(group):
+            console.print(f"[yellow]warning:[/] {escape(line)}")
         for version in group.versions:
+            if version.override:
+                console.print(f"[yellow]warning:[/] {escape(replaced(group, version))}")
             if version.revoked is not None:
                 why = f"revoked: {version.version or version.source_hash}: {version.revoked}"
                 console.print(f"[red]{escape(why)}[/]")

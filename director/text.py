@@ -11,7 +11,7 @@ from director.escape import shown
 if TYPE_CHECKING:
     from director.doctor import Finding
     from director.history import Event
-    from director.report import Convention, GroupStatus, Status
+    from director.report import Convention, GroupStatus, Status, VersionStatus
 
 
 #: Seconds between two hosts' clocks that an operator should know of.
@@ -80,9 +80,12 @@ def _group(group: GroupStatus) -> Iterator[str]:
     pinned = f", pinned to {group.pinned}" if group.pinned else ""
     word = "ok" if group.well else "starting" if group.starting else "NOT WELL"
     yield f"{group.name}: {word}{pinned}"
+    yield from (f"  WARNING: {line}" for line in override(group))
     for version in group.versions:
         tentative = ", tentative" if version.tentative else ""
         yield f"  {version.version or 'no version'}  {version.state}{tentative}  {version.source_hash}"
+        if version.override:
+            yield f"    WARNING: {replaced(group, version)}"
         if version.revoked is not None:
             yield f"    REVOKED: {version.revoked} (`director refresh` unloads it)"
         if version.expires is not None:
@@ -97,6 +100,25 @@ def _group(group: GroupStatus) -> Iterator[str]:
     if group.failure:
         yield f"  last failure ({group.failure.code}), {group.failure.file}:"
         yield from (f"    {shown(line)}" for line in group.failure.text.splitlines())
+
+
+def replaced(group: GroupStatus, version: VersionStatus) -> str:
+    """What there is to say of a version that was loaded with another TLI than its signed one."""
+    name = version.version or "it"
+    return f"the operator's own {group.name}.tli replaced the signed TLI when {name} was loaded"
+
+
+def override(group: GroupStatus) -> Iterator[str]:
+    """What the next load of a group does otherwise than the last, because of the operator's own TLI."""
+    own, before = group.override, group.overridden
+    if own and own.problem:
+        yield f"a load of it fails now: {'; '.join(map(shown, own.problem.splitlines()))}"
+    elif own and own.sha256 != before:
+        text = f"{shown(own.file)} replaces the signed TLI at the next load"
+        than = "another" if before else "the signed one"
+        yield f"{text}; what runs was loaded with {than}" if group.active else text
+    elif before and not own:
+        yield "the next load takes the signed TLI: the own one that what runs was loaded with is gone"
 
 
 def convention(told: Convention) -> Iterator[str]:

@@ -31,6 +31,7 @@ from director.marks import (
 )
 from director.policy import note_of, rules_of
 from director.settings.config import Trust, read_trust
+from director.settings.tli import digest as tli_digest
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
 from director.tls.limits import RSA_FLOOR, Limits
@@ -403,11 +404,6 @@ class HostTrust:
             for sha256, told in book.accepted.items()
             if told.file in here or told.source_hash in loaded
         }
-
-
-def tli_digest(text: str) -> str:
-    """SHA-256 of a TLI's text, hex."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _nothing(sha256: str, members: Members) -> None:

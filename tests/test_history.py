@@ -82,7 +82,10 @@ def test_undo_walks_back_as_an_editor_does(events: list[str], target: str | None
     ("events", "says"),
     [
         ([], "no version of 'app' was active yet"),
-        ([("active", "1"), ("active", "2"), ("undone", "1")], "undo goes back no further than 1.tls"),
+        (
+            [("active", "1"), ("active", "2"), ("undone", "1")],
+            "undo goes back no further than 1.tls",
+        ),
     ],
 )
 def test_why_there_is_nothing_to_undo_is_true_of_what_was_active(

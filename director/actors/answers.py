@@ -159,6 +159,7 @@ def status(
                     "State": v.state.value,
                     "Tentative": v.tentative,
                     "Drain": v.tli.drain,
+                    "Override": v.tli.override or None,
                     "Actors": [
                         {
                             **actors.describe(a),

@@ -342,14 +342,14 @@ def _definition(trust: HostTrust, message: Message) -> Message:
             text = f"{path} was replaced while it was being loaded; load it again"
             return told | {"Code": "changed", "Message": text}
         if not verdict.valid:
-            return told | {"Definition": {"Actors": {}}}
+            return told | {"Definition": {"Actors": {}}, "Override": ""}
         chosen = Available(path, group, split_file_name(path.name)[1])
         tli, warnings = Definitions(trust.store, os.environ, trust.has_signed).of(chosen, verdict)
     except DirectorError as problem:
         return told | {"Code": problem.code, "Message": str(problem)}
     for line in warnings:
         log.warning("%s", line)
-    return told | {"Definition": tli.definition()}
+    return told | {"Definition": tli.definition(), "Override": tli.override}
 
 
 def _md5(data: bytes) -> str:

@@ -97,6 +97,12 @@ OPERATIONS = (
             Field("Source", _TEXT, "path of the file, for the Director to read", required=True),
             Field("Group", _MAYBE, "default: the group of the file's name"),
             Field("Definition", (dict,), "the keys of DefineGroup, for this load alone"),
+            Field(
+                "Override",
+                _TEXT,
+                "SHA-256 (hex) of the operator's GROUP.tli that `Definition` was read from in place of the signed TLI; "
+                "for `Status` to tell, and empty where it was not",
+            ),
             Field("SHA256", _TEXT, "hex; the file must have it"),
             Field("Wait", (bool,), "a second reply, `LoadResult`, when it is decided"),
             Field("Settle", _NUMBER, "seconds: the tentative period; `LoadResult` comes after it"),
@@ -162,7 +168,9 @@ OPERATIONS = (
         "what one that died left, or None), `Blocked`, `Leader` (at a member `Address`, `Heard`: seconds ago, None "
         "where it was not yet, and `Away`: it is out of reach; elsewhere None), and `Groups`: for each `Active`, "
         "`Loading`, `Pinned`, `Failure` (`Version`, `File`, `Code`, `Text`) and `Versions`: a list of `SourceHash`, "
-        "`Version`, `File`, `State`, `Tentative`, `Drain` and `Actors` (as above, with `State`, `Deaths`, "
+        "`Version`, `File`, `State`, `Tentative`, `Drain`, `Override` (SHA-256 of the operator's GROUP.tli that it was "
+        "loaded with in place of its signed TLI, whatever lies there now, or None) and `Actors` (as above, with "
+        "`State`, `Deaths`, "
         "`Lost`: whether it waits for a host, and `SilentFor`: seconds for which messages have been waiting at it, "
         "None where that is not long).",
     ),

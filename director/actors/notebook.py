@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from thespian.actors import ActorTypeDispatcher
@@ -46,6 +47,7 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
             "File": version.file,
             "SourceHash": version.source_hash,
             "Definition": version.tli.definition(),
+            "Override": version.tli.override,
             "State": version.state.value,
             "Unpacked": unpacked.get(version.source_hash, ""),
             "Actors": [
@@ -74,7 +76,7 @@ def take_up(
     """
     undecided = []
     for one in told:
-        tli = tli_from_definition(one["Definition"])
+        tli = replace(tli_from_definition(one["Definition"]), override=one.get("Override", ""))
         version = Version(one["SourceHash"], one["Group"], one["Version"], one["File"], tli)
         state = State(one["State"])
         addresses = [actor["Address"] for actor in one["Actors"]]

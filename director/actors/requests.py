@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ class Requests(ActorTypeDispatcher):
         group = message.get("Group") or named_group
         check_group(group)
         if "Definition" in message:
-            tli = _tli(message["Definition"])
+            tli = replace(_tli(message["Definition"]), override=message.get("Override", ""))
         elif group in self.definitions:
             tli = self.definitions[group]
         elif (known := self.groups.versions.get(source_hash)) and known.state in m.LOADING:
@@ -206,14 +207,15 @@ class Requests(ActorTypeDispatcher):
         """The authority has told the TLI that counts for a file whose group nobody declared.
 
         Args:
-            word: ``Definition``, or ``Code`` and ``Message`` of why there is none.
+            word: ``Definition`` and ``Override``, or ``Code`` and ``Message`` of why there is none.
         """
         sender, message = self.requests.pop(request)
         if word.get("Code"):
             fields = {"Code": word["Code"], "Message": word["Message"]}
             self.send(sender, reply("SourceLoading", message, False, **fields))
             return
-        self._do("LoadSource", {**message, "Definition": word["Definition"]}, sender)
+        told = {"Definition": word["Definition"], "Override": word.get("Override", "")}
+        self._do("LoadSource", {**message, **told}, sender)
 
     def _do_UnloadSource(self, message: Message, sender: Any) -> None:
         request = self._remember(message, sender)

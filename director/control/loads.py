@@ -118,6 +118,7 @@ class Loads(Files, Running):
             "Source": str(chosen.path),
             "Group": chosen.group,
             "Definition": tli.definition(),
+            "Override": tli.override,
             "SHA256": verdict.sha256,
             "Wait": True,
             "Undo": undo,

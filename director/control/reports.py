@@ -7,21 +7,24 @@ What lives here: asking for it. What does not: what a report is (`director.repor
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from director.choice import PHASE, Phase, still_failed
 from director.control.files import Files
 from director.control.running import Running
-from director.errors import DirectorError, NotFound
+from director.errors import DirectorError, NotFound, NotValidated, SettingsError
 from director.files import LONGEST_STATE, read_regular
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from director.doctor import Finding
-    from director.report import Convention, Elsewhere, GroupStatus, Status
+    from director.report import Convention, Elsewhere, GroupStatus, OverrideStatus, Status
     from director.roles import Role
+    from director.trust import HostTrust
 
 
 class Reports(Files, Running):
@@ -41,7 +44,11 @@ class Reports(Files, Running):
         return Convention(str(told["Leader"]), hosts, dict(told.get("Names", {})))
 
     def status(self, group: str | None = None) -> Status:
-        """How the running system is, of all groups or one; what is revoked only where marks and settings read."""
+        """How the running system is, of all groups or one; what is revoked only where marks and settings read.
+
+        What a version was loaded with is the Director's word; which GROUP.tli replaces a signed TLI at the next load is
+        read from the director directory now.
+        """
         from director.report import LeaderStatus, Status, group_status
 
         told = self.ask({"DirectorOp": "Status", "Group": group}, "Status")
@@ -73,10 +80,52 @@ class Reports(Files, Running):
             told.get("TookOver"),
             tuple(sorted(processes.members())),
             told["Blocked"],
-            (*groups, *failed),
+            self._with_overrides([*groups, *failed]),
             problem,
             LeaderStatus(leader["Address"], leader["Heard"], leader["Away"]) if leader else None,
         )
+
+    def _with_overrides(self, groups: Iterable[GroupStatus]) -> tuple[GroupStatus, ...]:
+        """The groups, each with the operator's own TLI that lies here for it now.
+
+        A copy of a signed TLI is none, nor is one that replaces none, unless no load could read it.
+        """
+        there = [(one, self.store.override(one.name)) for one in groups]
+        if not any(path for _, path in there):
+            return tuple(one for one, _ in there)
+        trust = self.trust("status")
+        signed: dict[str, set[str | None]] = {}
+        with contextlib.suppress(NotValidated):  # marks that do not read are told of above
+            for told in trust.marks.read().accepted.values():
+                signed.setdefault(told.group, set()).add(told.tli)
+        return tuple(
+            replace(one, override=self._override(one, path, signed.get(one.name, set()), trust))
+            if path
+            else one
+            for one, path in there
+        )
+
+    def _override(
+        self, group: GroupStatus, path: Path, signed: Set[str | None], trust: HostTrust
+    ) -> OverrideStatus | None:
+        from director.loading import text_of
+        from director.report import OverrideStatus
+        from director.settings.tli import digest, parse_tli
+
+        sha256 = None
+        try:
+            text = text_of(path)
+            sha256 = digest(text)
+            # The marks know most copies, and what the active version was loaded with is none: no .tls has to be read.
+            if sha256 in signed:
+                return None
+            if sha256 != group.overridden and trust.has_signed(group.name, text):
+                return None
+            parse_tli(text, name=str(path), environ=self.environ)
+        except SettingsError as problem:
+            return OverrideStatus(str(path), sha256, str(problem))
+        replaces = group.overridden or any(signed)
+        return OverrideStatus(str(path), sha256, "") if replaces else None
 
     def _not_brought_up(self, known: Container[str], started: datetime) -> list[GroupStatus]:
         """The groups that the last start failed to load before the Director heard of them.

@@ -259,7 +259,7 @@ def _sources(patient: Patient) -> Iterator[Finding]:
                 if counts or verdict.code not in OF_NO_MATTER:
                     remedy = "Replace or remove it."
                     if verdict.code == "downgrade":
-                        remedy = f"Without that every load of {group} fails, at a start too; or install a newer version."
+                        remedy = f"Without that every load of {group} fails, at a start too; else install a newer one."
                     yield Finding("warning", verdict.code, verdict.about(one.path), remedy)
             elif counts and verdict.source and verdict.source.expires:
                 left = moment(verdict.source.expires, "expires") - datetime.now(UTC)

@@ -7,6 +7,7 @@ dictionary that the Director's messages carry.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,7 +93,8 @@ class Tli:
     ``auto_unload``: True ends an old version when a new one is active, a number keeps so many, the active one
     among them. ``keep_limit``: so many .tls files of the group stay in the director directory; 0 keeps all.
     ``drain``: seconds. ``handover``: START_FIRST or STOP_FIRST. ``variables``: the environment variables it was
-    evaluated with.
+    evaluated with. ``override``: `digest` of the operator's own file that it was read from in place of the signed TLI,
+    "" where there was none to replace.
     """
 
     actors: tuple[ActorSpec, ...] = ()
@@ -102,6 +104,7 @@ class Tli:
     handover: str = START_FIRST
     restart: Restart = field(default_factory=Restart)
     variables: dict[str, str | None] = field(default_factory=dict, compare=False)
+    override: str = field(default="", compare=False)
 
     def definition(self) -> dict[str, Any]:
         """The plain dictionary that `tli_from_definition` reads again."""
@@ -139,6 +142,11 @@ class Tli:
                 "Longest": self.restart.longest,
             },
         }
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a TLI's text, hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def parse_tli(text: str, *, name: str, environ: Mapping[str, str]) -> Tli:

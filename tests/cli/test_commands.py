@@ -286,7 +286,11 @@ def test_a_leader_that_can_be_no_host_is_told_with_its_place(home: Path, command
         ("convleader.cfg", "one,two:x", ":1:5"),
         ("convleader.cfg", "not a host!!", ":1:1: 'not a host!!' is no host"),
         ("minkeybits.cfg", "12", ":1:1"),
-        ("thesplog.cfg", "{'version': 1, 'root': {'handlers': ['gone']}}", ":1:16: the logger 'root': "),
+        (
+            "thesplog.cfg",
+            "{'version': 1, 'root': {'handlers': ['gone']}}",
+            ":1:16: the logger 'root': ",
+        ),
         (
             "thesplog.cfg",
             "{'version': 1,\n 'handlers': {'x': {'class': 'logging.NoSuch'}}}",
