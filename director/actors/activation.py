@@ -14,6 +14,7 @@ from functools import partial
 from director.actors.book import GRACE, READY_LIMIT
 from director.actors.endings import Endings
 from director.actors.versions import (
+    COMING_UP,
     TAKING_OVER,
     AskReady,
     Changed,
@@ -104,10 +105,10 @@ class Activation(Endings):
                 self._timer("release", version, version.epoch, GRACE)
         if version.state is State.HANDOVER and not list(self._holders(version)):
             self._enter(version, State.NAMING)
-            named = [a for a in version.actors if a.spec.global_name is not None and not a.id]
-            for actor in named:
-                self._create(version, actor)
-            if named:
+            for actor in version.actors:
+                if actor.spec.global_name is not None and not actor.id:
+                    self._create(version, actor)
+            if any(not actor.ready for actor in version.actors):
                 self._await_ready(version)
         if version.state is State.NAMING and all(a.ready for a in version.actors):
             self._switch(version)
@@ -158,7 +159,7 @@ class Activation(Endings):
             return
         text = f"{actor.spec.class_name} did not answer its Ready question"
         text += f" as told; its last answer was {actor.answer}" if actor.answer else ""
-        if version.state in {State.STARTING, State.NAMING}:
+        if version.state in COMING_UP:
             self._fail(version, "not-ready", text)
         elif version.state is State.ACTIVE:
             self._not_up(version, actor)

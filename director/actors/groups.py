@@ -15,6 +15,7 @@ from director.actors.activation import VALIDATION_LIMIT
 from director.actors.adoption import Adoption
 from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.versions import (
+    COMING_UP,
     LOADING,
     TAKING_OVER,
     Action,
@@ -173,7 +174,7 @@ class Groups(Adoption):
         """An actor failed twice over a message of ours: one that is being started is not ready by that."""
         self._now = now
         found = self.find(actor_id)
-        if found and found[0].state in {State.STARTING, State.NAMING} and not found[1].ending:
+        if found and found[0].state in COMING_UP and not found[1].ending:
             version, actor = found
             what = f"{actor.spec.class_name} failed twice over its first message"
             self._fail(version, "message-failed", f"{what}\n{text}".rstrip())
@@ -187,7 +188,7 @@ class Groups(Adoption):
             version, actor = found
             expected = actor.ending
             actor.id, actor.ready, actor.ending = 0, False, False
-            if version.state in {State.STARTING, State.NAMING} and not expected:
+            if version.state in COMING_UP and not expected:
                 what = f"{actor.spec.class_name} ended before it was ready"
                 self._fail(version, "actor-died", f"{what}\n{reason}".rstrip())
             elif version.state is State.ACTIVE and not (
@@ -298,7 +299,9 @@ class Groups(Adoption):
                 if not actor.stopped:
                     self._end(actor)
         elif kind == "ready":
-            late = [a.spec.class_name for a in version.actors if a.id and not a.ready]
+            trying = version.state is State.STARTING
+            missing = [a for a in version.actors if not (a.ready or (trying and a.tried))]
+            late = [actor.spec.class_name for actor in missing]
             if late:
                 text = f"not ready within {READY_LIMIT:.0f} s: {', '.join(late)}"
                 self._fail(version, "not-ready", text)

@@ -30,6 +30,9 @@ class State(Enum):
 #: States of a version that is on its way to become active.
 LOADING = {State.VALIDATING, State.STOPPING, State.STARTING, State.HANDOVER, State.NAMING}
 
+#: States in which its own actors have to live: the death of one is its failure.
+COMING_UP = {State.STARTING, State.HANDOVER, State.NAMING}
+
 #: States in which the old version is asked to make room.
 TAKING_OVER = {State.STOPPING, State.HANDOVER, State.NAMING}
 

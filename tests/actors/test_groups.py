@@ -377,6 +377,54 @@ def test_a_failure_during_the_hand_over_brings_the_old_holder_back() -> None:
     assert [made.source_hash for made in host.alive.values()] == ["1"]
 
 
+def _in_hand_over(host: Host) -> tuple[str, int]:
+    """Version 2 is up but for the name, which it waits for; the request, and its actor without one."""
+    host.up("1", spec("n", named="N"), spec("a"))
+    request = host.load("2", spec("n", named="N"), spec("a"))
+    host.validated("2")
+    new = host.groups.versions["2"]
+    for _ in range(20):
+        for actor in list(host.alive):
+            if new.state is not m.State.HANDOVER:
+                host.live(actor)
+    assert new.state is m.State.HANDOVER
+    return request, new.actors[1].id
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize("how", ["died", "failed"])
+def test_a_new_actor_that_dies_while_the_old_name_drains_fails_its_load(
+    released: bool, how: str
+) -> None:
+    host = Host()
+    request, actor = _in_hand_over(host)
+    if released:
+        host.fire("release")
+    if how == "died":
+        host.exit(actor, "boom")
+    else:
+        host.do(host.groups.message_failed(actor, "boom", host.now))
+    assert not host.finished[request].success and "boom" in host.finished[request].text
+    host.ready()
+    assert host.active == "1" and host.serves(), "the old name is served on"
+    third = host.up("3", spec("a"))
+    assert host.finished[third].success
+
+
+def test_an_actor_that_is_gone_when_the_time_to_be_ready_is_over_is_late() -> None:
+    host = Host()
+    request, actor = _in_hand_over(host)
+    host.fire("release")
+    found = host.groups.find(actor)
+    assert found is not None
+    found[1].id, found[1].ready = 0, False  # however it came to that
+    del host.alive[actor]
+    host.fire("holder")
+    host.ready()
+    host.fire("ready")
+    assert host.finished[request].code == "not-ready"
+
+
 def test_a_name_held_by_a_stranger_fails_the_load() -> None:
     host = Host()
     request = host.load("1", spec("a", named="The A"))
@@ -1070,6 +1118,24 @@ class Machine(RuleBasedStateMachine):
                 self.host.live(actor)
         self.the_director_dies()
 
+    @rule(
+        handover=st.sampled_from(["start-first", "stop-first"]),
+        steps=st.integers(4, 14),
+        number=st.integers(0, 5),
+    )
+    def a_death_in_a_hand_over(self, handover: str, steps: int, number: int) -> None:
+        """An actor of either version dies that many small steps after a second source was validated."""
+        self.host.prompt, self.host.distrusted = True, set()
+        for digest in ("1", "2"):
+            self.host.ready()
+            self.load(digest, True, False, False, False, False, handover)
+            self.host.answer()
+            self.host.validated(digest)
+        for step in range(steps):
+            any(self.host.fire(kind) for kind in SOON)
+            self.one_step(step)
+        self.death(number)
+
     @rule(digest=st.sampled_from("1234"))
     def validated(self, digest: str) -> None:
         self.host.validated(digest)
@@ -1159,6 +1225,14 @@ class Machine(RuleBasedStateMachine):
         assert sum(state in m.LOADING for state in states) <= 1
 
     @invariant()
+    def what_comes_up_misses_no_actor(self) -> None:
+        """Each lives, or waits for its name, having shown that it starts; else it would be waited for without end."""
+        for version in self.host.groups.versions.values():
+            if version.state in {m.State.STARTING, m.State.HANDOVER, m.State.NAMING}:
+                tried = version.state is not m.State.NAMING
+                assert all(a.id or (tried and a.tried) for a in version.actors)
+
+    @invariant()
     def a_failed_activation_leaves_the_old_one_active(self) -> None:
         new, self.seen = self.host.log[self.seen :], len(self.host.log)
         told = {action.event for action in new if isinstance(action, m.Record)}
@@ -1239,6 +1313,10 @@ NAMED: dict[str, Any] = {"digest": "1", "named": True, "asks": False, "mute": Fa
                 ("gone", {"digest": "1"}),
             ],
             id="what was told to exit is not told to stop again",
+        ),
+        pytest.param(
+            [("a_death_in_a_hand_over", {"handover": "start-first", "steps": 8, "number": 2})],
+            id="a new actor without a name dies while the old name drains",
         ),
     ],
 )
