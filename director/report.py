@@ -96,7 +96,7 @@ class GroupStatus:
     @property
     def starting(self) -> bool:
         """Its first version is on its way to become active."""
-        revoked = any(one.revoked for one in self.versions)
+        revoked = any(one.revoked is not None for one in self.versions)
         return self.active is None and self.loading is not None and not revoked
 
     @property
@@ -106,7 +106,7 @@ class GroupStatus:
         return (
             self.active is not None
             and all(a.state in {"serving", "moving"} and a.silent_for is None for a in actors)
-            and not any(v.revoked for v in self.versions)
+            and not any(v.revoked is not None for v in self.versions)
             and not any(v.expired for v in self.versions if v.source_hash == self.active)
         )
 

@@ -32,10 +32,16 @@ def print_status(told: Status, *, member: bool = False) -> None:
             if version.override:
                 console.print(f"[yellow]warning:[/] {escape(replaced(group, version))}")
             if version.revoked is not None:
-                why = f"revoked: {version.version or version.source_hash}: {version.revoked}"
-                console.print(f"[red]{escape(why)}[/]")
+                why = f"REVOKED: {version.version or version.source_hash}: {version.revoked}"
+                console.print(f"[red]{escape(why)}[/] (`director refresh` unloads it)")
+            if version.expires is not None:
+                word = "[red]EXPIRED[/]" if version.expired else "expires"
+                console.print(
+                    f"{escape(version.version or version.file)} {word} on {version.expires}"
+                )
         if group.failure:
-            console.print(f"[red]last failure[/] ({escape(group.failure.code)}):")
+            what = f"({group.failure.code}), {group.failure.file}:"
+            console.print(f"[red]last failure[/] {escape(what)}")
             for line in group.failure.text.splitlines():
                 console.print(f"    {escape(shown(line))}")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from director import text
-from director.report import GroupStatus, OverrideStatus, Status, VersionStatus
+from director.report import FailureStatus, GroupStatus, OverrideStatus, Status, VersionStatus
 from director.tables import print_status
 
 VERSION = VersionStatus("h", "1.0", "f", "active", False, 10.0, None, None, None, False, ())
@@ -39,3 +39,15 @@ def test_an_own_tli_is_warned_of_on_a_terminal_as_in_a_pipe(
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("warning: ") == lines
     assert all(line.removeprefix("WARNING: ") in shown for line in piped)
+
+
+def test_a_terminal_is_told_all_that_a_pipe_is(capsys: pytest.CaptureFixture[str]) -> None:
+    version = replace(VERSION, revoked="stolen", expires="2026-01-01T00:00:00Z", expired=True)
+    failure = FailureStatus("2.0", "/d/app-2.0.tls", "actor-died", "it died")
+    now = datetime.now(UTC)
+    group = replace(GROUP, versions=(version,), failure=failure)
+    print_status(Status("/d", "/s", 1900, "base", 1, 1, "1", now, None, (), {}, (group,)))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "REVOKED: 1.0: stolen (`director refresh` unloads it)" in shown
+    assert "1.0 EXPIRED on 2026-01-01T00:00:00Z" in shown
+    assert "last failure (actor-died), /d/app-2.0.tls:" in shown

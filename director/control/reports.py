@@ -203,41 +203,27 @@ class Reports(Files, Running):
         return elsewhere(self.convention(), group)
 
     def doctor(self) -> list[Finding]:
-        """What is wrong here, or might be, each with its remedy; nothing is changed or started."""
+        """What is wrong here, or might be, each with its remedy, errors first; nothing is changed or started."""
         from director.doctor import Finding, Patient, examine
+        from director.doctor.running import running
 
         found = examine(Patient(self.store, self.environ, self.check))
-        if any(finding.code == "settings" for finding in found) or not self.running():
+        codes = {finding.code for finding in found}
+        if "settings" in codes:
             return found
+        if not self.running():
+            if not codes & {"no-directory", "no-state", "state", "dead-admin"}:
+                text = (
+                    f"No actor system is running at admin port {self.processes.config.admin_port}."
+                )
+                found.append(Finding("warning", "not-running", text, "`director start` starts it."))
+            return sorted(found, key=lambda finding: finding.level)
         try:
             status = self.status()
+            found += running(status, self.not_loaded(status.groups))
         except DirectorError as problem:
-            return [*found, Finding("error", problem.code, problem.message, problem.hint)]
-        groups, leader = status.groups, status.leader
-        if leader and leader.away:
-            remedy = (
-                "See that the host runs (`director status` there) and that each of the two reaches the other at every "
-                "TCP port. What runs here goes on, and nobody starts, upgrades or ends it meanwhile."
-            )
-            found.append(Finding("error", "leader-away", f"This host is {leader}.", remedy))
-        for group in groups:
-            if group.failure:
-                first = group.failure.text.splitlines()[0]
-                text = f"{group.name}: {group.failure.file}: {first}"
-                remedy = f"`director status {group.name}` shows all of it."
-                if group.failure.code == "actor-failed":
-                    remedy += f" `director load {group.name}` starts it again."
-                found.append(Finding("error", group.failure.code, text, remedy))
-            if group.loading:
-                text = f"{group.name}: the load of {group.loading} is not decided yet."
-                remedy = "Wait, then look at `director status` again."
-                found.append(Finding("warning", "pending", text, remedy))
-        for name in self.not_loaded(groups):
-            text = f"{name}: it has a file or a pin here, and is not loaded."
-            found.append(
-                Finding("warning", "not-loaded", text, f"`director load {name}` loads it.")
-            )
-        return found
+            found.append(Finding("error", problem.code, problem.message, problem.hint))
+        return sorted(found, key=lambda finding: finding.level)
 
     def role(self, role: str, group: str | None = None) -> Role:
         """A handle of a role that follows it over upgrades; it is false where no actor has the role now."""
