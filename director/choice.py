@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 
-from director.history import Event
+from director.history import Event, last_active
 
 #: The file in the state directory that tells of the last start's loads, a `Phase`.
 PHASE = "boot.json"
@@ -74,12 +74,7 @@ def chosen_before(
         files: of the group, newest version first.
         phase: the last time that a service loaded by itself.
     """
-    last: Event | None = None
-    for event in events:
-        if event.event in ("active", "undone"):
-            last = event
-        elif event.event == "unloaded" and last and event.source_hash == last.source_hash:
-            last = None
+    last = last_active(events)
     if last is None or not files:
         return None
     name = PurePath(last.file).name

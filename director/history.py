@@ -116,6 +116,21 @@ class Pins:
         write_atomically(self.path, json.dumps(told, indent=1).encode(), mode=0o600)
 
 
+def last_active(events: Iterable[Event]) -> Event | None:
+    """How the version became active that was so last; None where it was unloaded since, or there was none.
+
+    Args:
+        events: of one group, oldest first.
+    """
+    last: Event | None = None
+    for event in events:
+        if event.event in ("active", "undone"):
+            last = event
+        elif event.event == "unloaded" and last and event.source_hash == last.source_hash:
+            last = None
+    return last
+
+
 def undo_target(events: Iterable[Event], group: str) -> Event | None:
     """The activation that ``undo`` goes back to: the one before the present, as an editor's undo does.
 

@@ -94,7 +94,9 @@ class Loads:
         self.notify.more_time(LOAD_LIMIT * max(1, len(self.control.store.available())) + 30)
         failed = []
         for result in self.control.refresh(leave):
-            if result.error:
+            if result.waiting:
+                self._tell_waiting(result)
+            elif result.error:
                 failed.append(result.group)
                 self._tell_failed(result)
             elif result.loaded:
@@ -157,6 +159,8 @@ class Loads:
         for result in results:
             if result.loaded:
                 self.tell(logging.INFO, f'{how} "{result.group}" {result.loaded.path}')
+            elif result.waiting:
+                self._tell_waiting(result)
             else:
                 failed.append(result.group)
                 self._tell_failed(result)
@@ -165,6 +169,9 @@ class Loads:
     def _tell_failed(self, result: Refreshed) -> None:
         self._reasons[result.group] = result.error
         self.tell(logging.ERROR, f'"{result.group}": {result.error}')
+
+    def _tell_waiting(self, result: Refreshed) -> None:
+        self.tell(logging.WARNING, f'"{result.group}" waits for a host: {result.error}')
 
     def forget(self) -> None:
         """The service is ended on purpose: its next start, also by `systemctl restart`, is none after a crash."""

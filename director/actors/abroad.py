@@ -122,8 +122,9 @@ class Abroad(Naming):
             self._ended(actor_id, words)
         elif new:
             self._create_again(actor_id)
-        elif version.state is m.State.ACTIVE:
-            self._lost(actor_id, "no-host", self._nobody(actor, why.source_hash))
+        elif version.may_wait:
+            code = "host-refused" if self.members.refused.get(why.source_hash) else "no-host"
+            self._lost(actor_id, code, self._nobody(actor, why.source_hash))
         elif self.members.gathering(time.monotonic()):
             self.wakeupAfter(timedelta(seconds=AGAIN), payload=("again", "", actor_id))
         else:

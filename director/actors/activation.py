@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 
 from director.actors.book import GRACE, READY_LIMIT
-from director.actors.endings import Endings
+from director.actors.endings import HOST_DELAY, Endings
 from director.actors.versions import (
     COMING_UP,
     TAKING_OVER,
@@ -78,7 +78,7 @@ class Activation(Endings):
         if not version.actors:
             version.actors = [RoleActor(spec) for spec in version.tli.actors]
         for actor in version.actors:
-            actor.tried = False
+            actor.tried = actor.lost = False
             if not actor.id:
                 self._create(version, actor, trial=actor.spec.global_name is not None)
         self._await_ready(version)
@@ -106,11 +106,13 @@ class Activation(Endings):
         if version.state is State.HANDOVER and not list(self._holders(version)):
             self._enter(version, State.NAMING)
             for actor in version.actors:
-                if actor.spec.global_name is not None and not actor.id:
+                if actor.spec.global_name is not None and not actor.id and not actor.lost:
                     self._create(version, actor)
-            if any(not actor.ready for actor in version.actors):
+            if any(actor.id and not actor.ready for actor in version.actors):
                 self._await_ready(version)
-        if version.state is State.NAMING and all(a.ready for a in version.actors):
+        if version.state is State.NAMING and all(
+            a.ready or (a.lost and not a.id) for a in version.actors
+        ):
             self._switch(version)
 
     def _release(self, version: Version) -> None:
@@ -185,10 +187,19 @@ class Activation(Endings):
         if version.gap_from is not None:
             text += f"; roles were handed over in {self._now - version.gap_from:.2f} s"
             version.gap_from = None
+        lost = [actor for actor in version.actors if actor.lost]
+        if lost:
+            text += f"; no host takes {', '.join(a.spec.class_name for a in lost)} yet"
+            self._note_waiting(version, anew=True)
         self._record(version, "active", text)
         for request in version.waiters:
-            self._finish(version, request, "active", text)
+            if lost:
+                self._gather(version, request, version.patient_until or self._now)
+            else:
+                self._finish(version, request, "active", text)
         version.waiters.clear()
+        for actor in lost:
+            self._timer("restart", version, version.actors.index(actor), HOST_DELAY)
         self._timer("settled", version, version.epoch, version.settle)
         if old:
             self._retire(old)
@@ -352,7 +363,7 @@ class Activation(Endings):
 
 
 def _started(actor: RoleActor) -> bool:
-    """Ready, or, where it waits for its name, tried and gone again."""
+    """Ready, or, where it waits for its name, tried and gone again; or it waits for a host."""
     if actor.id:
         return actor.ready and not actor.trial
-    return actor.tried
+    return actor.tried or actor.lost

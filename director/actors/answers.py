@@ -107,9 +107,17 @@ def state_of(version: Version, actor: RoleActor) -> str:
 
 
 def waiting(version: Version) -> list[Message]:
-    """The actors of a version that wait for a host."""
-    lost = [actor.spec for actor in version.actors if actor.lost]
-    return [{"Role": spec.role, "ActorClass": spec.class_name} for spec in lost]
+    """The actors of a version that wait for a host, and why."""
+    return [
+        {
+            "Role": actor.spec.role,
+            "ActorClass": actor.spec.class_name,
+            "Code": actor.why[0],
+            "Text": actor.why[1],
+        }
+        for actor in version.actors
+        if actor.lost
+    ]
 
 
 def update(groups: Groups, actors: Actors, name: str, what: str) -> Message:

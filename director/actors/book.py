@@ -175,10 +175,11 @@ class Book:
         )
 
     def _refuse_all(self, version: Version, code: str, text: str) -> None:
-        for request in [*version.waiters, *version.settlers]:
+        for request in [*version.waiters, *version.settlers, *version.gatherers]:
             self._refuse(version, request, code, text)
         version.waiters.clear()
         version.settlers.clear()
+        version.gatherers.clear()
 
     def _take(self) -> list[Action]:
         out, self._out = self._out, []

@@ -11,26 +11,22 @@ host leaves, created again wherever a host takes them, and ended when it comes b
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
 
 from director import convention
 from director.actors import reporting
-from director.actors.abroad import Abroad
 from director.actors.answers import Actors
 from director.actors.following import BEAT
 from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
-from director.files import read_regular
-from director.tls.limits import Limits
+from director.actors.patience import Patience
 
 log = logging.getLogger("director")
 
@@ -38,7 +34,7 @@ log = logging.getLogger("director")
 DOUBT = 4.0
 
 
-class Convening(Abroad):
+class Convening(Patience):
     """The part of the Director that leads other hosts."""
 
     def __init__(self) -> None:
@@ -255,21 +251,6 @@ class Convening(Abroad):
         for member in self.members.met():
             if member.director == sender:
                 member.leaving = True
-
-    def _offer_again(self, member: Member, source_hash: str, *, pending: bool = False) -> None:
-        """The member's keys or settings changed: it may think better of what it refused. Thespian asks only once.
-
-        Args:
-            pending: its authority died over this source, and its Admin still waits for the word.
-        """
-        version = self.groups.versions.get(source_hash)
-        try:
-            data = read_regular(Path(version.file), Limits().max_bytes) if version else b""
-        except OSError:
-            return
-        if version and hashlib.md5(data, usedforsecurity=False).hexdigest() == source_hash:
-            told = {"MemberOp": "Bytes", "SourceHash": source_hash, "Name": version.file}
-            self.send(member.director, {**told, "Data": data, "Pending": pending})
 
     # ---- what is told of the convention ----------------------------------------------------------
 

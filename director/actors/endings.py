@@ -23,6 +23,9 @@ from director.tls.version import version_key
 LEAVING_LIMIT = 10.0
 #: Seconds between two tries to create an actor that no host took.
 HOST_DELAY = 1.0
+#: Seconds that a load of an active version waits for hosts, and between two looks: one that was just lost finds another
+#: in less, and a host that refused its source and was mended takes it in less.
+HOST_PATIENCE, HOST_LOOK = 8.0, 0.25
 #: Failures of an actor that has no host: it was lost with it, refused there later on, or none takes it.
 HOST_CODES = {"host-lost", "host-refused", "no-host"}
 
@@ -41,9 +44,10 @@ class Endings(Book):
     def _unsettled(self, version: Version, code: str, text: str) -> None:
         """The tentative period is over before its time."""
         version.tentative = False
-        for request in version.settlers:
+        for request in [*version.settlers, *version.gatherers]:
             self._refuse(version, request, code, text)
         version.settlers.clear()
+        version.gatherers.clear()
 
     def _unload_surplus(self, newest: Version) -> None:
         """AutoUnload: True ends an old version, a number keeps so many (DefineGroup's rules).
@@ -177,23 +181,67 @@ class Endings(Book):
         self._out.append(Changed(version.group, "actor"))
 
     def _wait_for_host(self, version: Version, actor: RoleActor, code: str, text: str) -> None:
-        """An actor has no host: tried again until one takes it, and counted as no death."""
-        if not actor.lost:
-            actor.lost = True
-            self._note_failure(version, code, f"{actor.spec.class_name}: {text}")
+        """An actor has no host: tried again until one takes it, and counted as no death.
+
+        Of a version that is being started nothing is tried before the switch, which tells of it too.
+        """
+        first, actor.lost, actor.why = not actor.lost, True, (code, text)
+        if version.state is not State.ACTIVE:
+            return
+        self._note_waiting(version, anew=first)
+        if first:
             self._record(version, "actor-lost", f"{actor.spec.class_name}: {text}")
             self._out.append(Changed(version.group, "actor"))
         self._timer("restart", version, version.actors.index(actor), HOST_DELAY)
+
+    def _note_waiting(self, version: Version, *, anew: bool) -> None:
+        """What `status` shows: why actors have no host, as it is now.
+
+        Args:
+            anew: whatever was told of the group before; else only what was told of this is replaced.
+        """
+        lost = [actor for actor in version.actors if actor.lost]
+        known = self.failures.get(version.group)
+        if lost and (anew or known is None or known.code in HOST_CODES):
+            text = "\n".join(f"{actor.spec.class_name}: {actor.why[1]}" for actor in lost)
+            self._note_failure(version, lost[0].why[0], text)
 
     def _found_host(self, version: Version, actor: RoleActor) -> None:
         """An actor that had no host is ready on one."""
         actor.lost = False
         failure = self.failures.get(version.group)
-        waiting = any(other.lost for other in version.actors)
-        if failure and failure.code in HOST_CODES and not waiting:
+        if any(other.lost for other in version.actors):
+            self._note_waiting(version, anew=False)
+        elif failure and failure.code in HOST_CODES:
             del self.failures[version.group]
-        self._record(version, "actor-found", f"{actor.spec.class_name} is ready on another host")
+        self._record(version, "actor-found", f"{actor.spec.class_name} is ready on a host")
         self._out.append(Changed(version.group, "actor"))
+        self._gathered(version)
+
+    def _gather(self, version: Version, request: str, until: float) -> None:
+        """Answer a load of an active version when every actor has a host, or, at that time, tell which has none."""
+        if not version.gatherers:
+            self._timer("gathered", version, version.epoch, HOST_LOOK)
+        version.gatherers.append(request)
+        version.patient_until = max(version.patient_until or until, until)
+
+    def _gathered(self, version: Version) -> None:
+        """Look whether loads that wait for hosts can be answered."""
+        lost = [actor for actor in version.actors if actor.lost]
+        if not version.gatherers:
+            return
+        if lost and self._now < (version.patient_until or 0.0):
+            self._timer("gathered", version, version.epoch, HOST_LOOK)
+            return
+        gatherers, version.gatherers = version.gatherers, []
+        for request in gatherers:
+            if lost:
+                classes = ", ".join(actor.spec.class_name for actor in lost)
+                text = f"is active, but no host takes {classes} now; it is tried every second"
+                told = "\n".join([text, *dict.fromkeys(actor.why[1] for actor in lost)])
+                self._refuse(version, request, "no-host", told)
+            else:
+                self._finish(version, request, "active", "is active")
 
     def _restart(self, version: Version, actor: RoleActor, number: int) -> None:
         """A restart is due; a name still held, or an occasion that has passed, changes that."""

@@ -14,6 +14,7 @@ from typing import Any
 from director.actors.activation import VALIDATION_LIMIT
 from director.actors.adoption import Adoption
 from director.actors.book import KILL_LIMIT, READY_LIMIT
+from director.actors.endings import HOST_PATIENCE
 from director.actors.versions import (
     COMING_UP,
     LOADING,
@@ -66,9 +67,7 @@ class Groups(Adoption):
             self._start_failed(known)
         elif known and known.state is State.ACTIVE and any(a.lost for a in known.actors):
             known.tli = wanted.tli
-            classes = ", ".join(a.spec.class_name for a in known.actors if a.lost)
-            text = f"is active, but no host takes {classes} now; it is tried every second"
-            self._refuse(known, request, "no-host", text)
+            self._gather(known, request, now + HOST_PATIENCE)
         elif known and known.state is State.ACTIVE:
             known.tli = wanted.tli  # Drain, Restart and the like count from now on
             self._finish(known, request, "unchanged", "is active already")
@@ -205,17 +204,19 @@ class Groups(Adoption):
     def actor_lost(self, actor_id: int, code: str, text: str, now: float) -> list[Action]:
         """An actor lost its host (``host-lost``), is refused there now (``host-refused``), or finds none (``no-host``).
 
-        Where its version is active that is no death of its own: it is tried again until a host takes it.
+        Where its version is active, or was so before a restart, that is no death of its own: it is tried again until a
+        host takes it.
         """
         self._now = now
         found = self.find(actor_id)
         if found is None:
             return []
         version, actor = found
-        if version.state is not State.ACTIVE or actor.ending or actor.deactivated or actor.moving:
+        if not version.may_wait or actor.ending or actor.deactivated or actor.moving:
             return self.actor_exited(actor_id, text, now)
         actor.id, actor.ready = 0, False
         self._wait_for_host(version, actor, code, text)
+        self._advance(version)
         return self._take()
 
     def unload_elsewhere(self, source_hashes: Iterable[str], now: float) -> list[Action]:
@@ -305,6 +306,8 @@ class Groups(Adoption):
             if late:
                 text = f"not ready within {READY_LIMIT:.0f} s: {', '.join(late)}"
                 self._fail(version, "not-ready", text)
+        elif kind == "gathered":
+            self._gathered(version)
         elif kind == "gone":
             self._fail(version, "unloaded", "was unloaded by somebody else")
         elif kind == "release":

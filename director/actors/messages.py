@@ -113,7 +113,7 @@ OPERATIONS = (
         "declared. With `Wait` then `LoadResult` with `SourceHash`, "
         "`Code`, "
         "`Message`: `Success` is True when the version is active. Where it is, and no host takes an actor of it now, "
-        "`Code` is `no-host`, and `Waiting` lists `Role` and `ActorClass` of those.",
+        "`Code` is `no-host`, and `Waiting` lists `Role` and `ActorClass` of those, and with `Code` and `Text` why.",
     ),
     Operation(
         "UnloadSource",

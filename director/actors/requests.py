@@ -98,6 +98,10 @@ class Requests(ActorTypeDispatcher):
         """A source is not used any more."""
         raise NotImplementedError
 
+    def _prepare(self, wanted: m.Version) -> None:
+        """A version is about to be loaded: whether it may wait for hosts."""
+        raise NotImplementedError
+
     def _leader_told(self) -> Message | None:
         """What Status tells of the leader of the convention."""
         raise NotImplementedError
@@ -201,6 +205,7 @@ class Requests(ActorTypeDispatcher):
         wanted = m.Version(source_hash, group, version, str(path), tli)
         settled = "Settle" in message
         wanted.settle = float(message.get("Settle", wanted.settle))
+        self._prepare(wanted)
         self._perform(self.groups.load(request, wanted, time.monotonic(), settled=settled))
 
     def _defined(self, request: str, word: Message) -> None:

@@ -44,7 +44,8 @@ class RoleActor:
     ``id`` names the incarnation (0: none lives); ``trial`` is a nameless one that only shows that the class of a
     GlobalName starts, ``tried`` that it did. ``moving``: its role is about to pass to another version, clients wait.
     ``stopped``: it has taken its OnDeactivate. ``asked``: its Ready question is out, ``answer`` what came instead.
-    ``lost``: its host is out of reach, or no host takes it. ``killed``: it did not exit when it was asked to.
+    ``lost``: its host is out of reach, or no host takes it; ``why``: code and text of that as it is now. ``killed``: it
+    did not exit when it was asked to.
     """
 
     spec: ActorSpec
@@ -62,6 +63,7 @@ class RoleActor:
     exiting: bool = False
     failed: bool = False
     lost: bool = False
+    why: tuple[str, str] = ("", "")
     killed: bool = False
     deaths: int = 0
     started: float = 0.0
@@ -76,6 +78,10 @@ class Version:
     their reasons, until the Source Authority has said which version takes over. ``settle``: seconds of that period.
     ``waiters`` are answered at the switch, ``settlers`` after the tentative period. ``gap_from``: when roles of the
     old version stopped being served, None while they are. ``gone``: Thespian has forgotten it before its verdict came.
+
+    ``patient_until``: of one that was active before the system was started anew: it becomes so though no host takes an
+    actor of it, and until then (seconds of a steady clock) its load waits for hosts. None: a load of it fails then.
+    ``gatherers``: loads that are answered when every actor has a host, or when that time is over.
     """
 
     source_hash: str
@@ -95,6 +101,14 @@ class Version:
     settle: float = 2.0
     gap_from: float | None = None
     gone: bool = False
+    patient_until: float | None = None
+    gatherers: list[str] = field(default_factory=list)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether an actor that finds no host waits for one, and is no failure of a load."""
+        restored = self.patient_until is not None and self.state in COMING_UP
+        return self.state is State.ACTIVE or restored
 
     @property
     def living(self) -> list[RoleActor]:

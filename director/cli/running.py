@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 def start(ctx: click.Context, wait: str | None, json_log: bool, as_json: bool) -> None:
     """Start the actor system and load every group's newest version; `wait` stays until it ends.
 
-    Where one runs, it is left as it is and nothing is loaded. `start wait` is what services and containers run:
+    Where one runs, it is left as it is and nothing is loaded. A version that was active before, and an actor of which
+    waits for a host of the convention, serves what it can: a warning tells of it, and the exit status is 0.
+
+    `start wait` is what services and containers run:
     SIGTERM and SIGINT shut the system down, SIGHUP refreshes; it fails when the Admin or the Director dies, with
     nothing left behind.
     """
@@ -132,7 +135,8 @@ def _refresh(
         for warning in result.loaded.warnings if result.loaded else ():
             tell(f"director: warning: {result.group}: {warning}")
         if result.error:
-            tell(f'director: "{result.group}": {result.error}')
+            kind = "warning: " if started and result.waiting else ""
+            tell(f'director: {kind}"{result.group}": {result.error}')
         if result.loaded and not as_json:
             show(False, dict, report(result.loaded))
 
@@ -140,7 +144,7 @@ def _refresh(
         results: Sequence[Refreshed] = control.refresh(told=tell_one, started=started)
     told = [(result.group, result.loaded, result.error) for result in results]
     show(as_json, lambda: documents().loaded(told, command), ())
-    return any(result.error for result in results)
+    return any(result.error and not (started and result.waiting) for result in results)
 
 
 @click.command()

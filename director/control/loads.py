@@ -161,8 +161,11 @@ class Loads(Files, Running):
                 for key, value in found.items()
                 if key
             ]
-            what = f"the capability {' and '.join(needs)}" if needs else "what its class asks for"
             who = f"The role {role!r}" if role else name
+            if one["Code"] == "host-refused":
+                lines.append(f"{who} of {group} waits until a host that fits accepts its source.")
+                continue
+            what = f"the capability {' and '.join(needs)}" if needs else "what its class asks for"
             lines.append(f"{who} of {group} waits for a host with {what}.")
         return " ".join([*lines, "`director status --convention` shows who is there."])
 

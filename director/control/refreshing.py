@@ -108,7 +108,11 @@ class Refreshing(Switches):
         return results + ended
 
     def _note_start(self, begin: float, results: Iterable[Refreshed]) -> None:
-        failed = {one.group: str(one.error)[:LONGEST_REASON] for one in results if one.error}
+        failed = {
+            one.group: str(one.error)[:LONGEST_REASON]
+            for one in results
+            if one.error and not one.waiting
+        }
         phase = Phase(begin, time.time(), frozenset(), failed)
         try:
             write_atomically(self.state / PHASE, phase.to_bytes(), mode=0o600)

@@ -43,3 +43,8 @@ class Refreshed:
     group: str
     loaded: Loaded | None
     error: DirectorError | None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the version is active, and an actor of it waits for a host: that heals by itself."""
+        return self.error is not None and self.error.code == "no-host"

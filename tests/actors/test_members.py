@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from director.actors import versions as m
+from director.actors.endings import HOST_PATIENCE
 from director.actors.groups import Groups
 from director.actors.members import (
     GATHERING,
@@ -38,6 +39,10 @@ def created(actions: list[m.Action]) -> list[m.Create]:
     return [one for one in actions if isinstance(one, m.Create)]
 
 
+def finished(actions: list[m.Action]) -> list[m.Finished]:
+    return [one for one in actions if isinstance(one, m.Finished)]
+
+
 def test_a_lost_host_is_no_death_and_the_actor_is_tried_again_until_a_host_takes_it() -> None:
     groups, actor = active()
     told = groups.actor_lost(actor.id, "host-lost", "h2 is out of reach", 1.0)
@@ -59,13 +64,112 @@ def test_a_load_of_an_active_version_says_that_an_actor_of_it_waits_for_a_host()
     groups, actor = active()
     version = groups.versions["h"]
     groups.actor_lost(actor.id, "host-lost", "h2 is out of reach", 1.0)
-    (answer,) = groups.load("again", version, 2.0)
-    assert isinstance(answer, m.Finished) and not answer.success and answer.code == "no-host"
-    assert "a.A" in answer.text and groups.active["g"] == "h"
-    groups.timer(("restart", "h", 0), 3.0)
-    groups.actor_ready(actor.id, "h", 3.1)
-    (answer,) = groups.load("once more", version, 4.0)
-    assert isinstance(answer, m.Finished) and answer.success and answer.code == "unchanged"
+    assert not finished(groups.load("again", version, 2.0))
+    look = ("gathered", "h", version.epoch)
+    assert not finished(groups.timer(look, 2.0 + HOST_PATIENCE - 0.1))
+    (answer,) = finished(groups.timer(look, 2.0 + HOST_PATIENCE))
+    assert not answer.success and answer.code == "no-host"
+    assert "a.A" in answer.text and "h2 is out of reach" in answer.text
+    assert groups.active["g"] == "h"
+    groups.timer(("restart", "h", 0), 20.0)
+    groups.actor_ready(actor.id, "h", 20.1)
+    (answer,) = finished(groups.load("once more", version, 24.0))
+    assert answer.success and answer.code == "unchanged"
+
+
+def test_a_load_of_an_active_version_succeeds_where_a_host_is_found_meanwhile() -> None:
+    groups, actor = active()
+    version = groups.versions["h"]
+    groups.actor_lost(actor.id, "host-lost", "h2 is being shut down", 1.0)
+    groups.load("again", version, 1.2)
+    groups.timer(("restart", "h", 0), 2.0)
+    (answer,) = finished(groups.actor_ready(actor.id, "h", 2.1))
+    assert answer.success and answer.request == "again"
+    groups.actor_lost(actor.id, "host-lost", "h3 is being shut down", 3.0)
+    groups.load("late", version, 3.2)
+    (answer, _) = finished(groups.unload("u", "h", 3.3))
+    assert answer.request == "late" and not answer.success
+
+
+def test_why_an_actor_has_no_host_is_told_as_it_is_now() -> None:
+    groups, actor = active()
+    groups.actor_lost(actor.id, "host-lost", "h2 is out of reach", 1.0)
+    groups.timer(("restart", "h", 0), 2.0)
+    groups.actor_lost(actor.id, "host-refused", "h3 refused it (unpack): no room", 2.1)
+    assert groups.failures["g"].code == "host-refused"
+    assert groups.failures["g"].text == "a.A: h3 refused it (unpack): no room"
+    newer = m.Version("i", "g", "2", "g-2.tls", tli_from_definition(TLI))
+    groups.load("r", newer, 3.0)
+    groups.source_refused("i", "signature", "nobody signed it", 3.1)
+    groups.timer(("restart", "h", 0), 4.0)
+    groups.actor_lost(actor.id, "host-refused", "h3 refused it (unpack): no room", 4.1)
+    assert groups.failures["g"].code == "signature"  # another's failure stays
+
+
+TWO = {
+    "Actors": {
+        "a.A": {"OnLoad": {"Role": "A"}},
+        "b.B": {"OnLoad": {"Role": "B"}},
+        "c.C": {"OnLoad": {"Role": "C", "GlobalName": "c"}},
+    }
+}
+
+
+def restored(until: float = 15.0) -> tuple[Groups, m.Version]:
+    """A version that was active before a restart, being started: no host takes B or C."""
+    groups = Groups()
+    version = m.Version("h", "g", "1", "g-1.tls", tli_from_definition(TWO), patient_until=until)
+    groups.load("r", version, 0.0)
+    groups.source_loaded("h", 0.0)
+    for actor in version.actors[1:]:
+        groups.actor_lost(actor.id, "no-host", "no host takes it", 0.1)
+    assert "g" not in groups.active
+    return groups, version
+
+
+def test_what_was_active_before_a_restart_serves_what_it_can_while_a_host_is_away() -> None:
+    groups, version = restored()
+    told = groups.actor_ready(version.actors[0].id, "h", 0.2)
+    assert groups.active["g"] == "h" and not finished(told)
+    assert groups.failures["g"].code == "no-host" and "b.B: no host" in groups.failures["g"].text
+    look = ("gathered", "h", version.epoch)
+    assert not finished(groups.timer(look, 14.9))
+    (answer,) = finished(groups.timer(look, 15.0))
+    assert not answer.success and answer.code == "no-host" and "b.B, c.C" in answer.text
+    assert groups.active["g"] == "h" and version.actors[0].ready
+    for number, actor in enumerate(version.actors[1:], 1):  # its host joins
+        (again,) = created(groups.timer(("restart", "h", number), 25.0))
+        assert again.class_name == actor.spec.class_name
+        assert again.global_name == actor.spec.global_name
+        assert groups.failures
+        groups.actor_ready(actor.id, "h", 25.1)
+    assert not groups.failures and all(one.ready for one in version.actors)
+
+
+def test_a_restart_answers_as_soon_as_the_last_host_is_back() -> None:
+    groups, version = restored()
+    groups.actor_ready(version.actors[0].id, "h", 0.2)
+    answers = []
+    for number, actor in enumerate(version.actors[1:], 1):
+        groups.timer(("restart", "h", number), 3.0)
+        answers += finished(groups.actor_ready(actor.id, "h", 3.1))
+    (answer,) = answers
+    assert answer.success and answer.code == "active" and not groups.failures
+
+
+def test_a_version_that_waited_and_was_retired_comes_back_as_any_other() -> None:
+    groups, version = restored()
+    groups.actor_ready(version.actors[0].id, "h", 0.2)
+    newer = m.Version("i", "g", "2", "g-2.tls", tli_from_definition(TLI))
+    groups.load("newer", newer, 1.0)
+    told = groups.source_loaded("i", 1.0)
+    told += groups.actor_ready(newer.actors[0].id, "i", 1.1)
+    assert [(one.request, one.success) for one in finished(told)] == [("newer", True), ("r", False)]
+    version.patient_until = None
+    groups.load("back", version, 2.0)
+    (question,) = list(groups._questions)
+    assert created(groups.trust_told(question, m.Word("h"), 2.1))
+    assert groups.loading("g") is version  # it starts what is missing, and is not up without
 
 
 def test_a_version_that_is_being_loaded_fails_where_no_host_takes_its_actor() -> None:
@@ -74,8 +178,8 @@ def test_a_version_that_is_being_loaded_fails_where_no_host_takes_its_actor() ->
     groups.load("r", version, 0.0)
     groups.source_loaded("h", 0.0)
     told = groups.actor_lost(version.actors[0].id, "no-host", "no host takes it", 1.0)
-    finished = [one for one in told if isinstance(one, m.Finished)]
-    assert not finished[0].success and "no host takes it" in finished[0].text
+    (answer,) = finished(told)
+    assert not answer.success and "no host takes it" in answer.text
 
 
 def test_an_actor_that_is_on_its_way_out_is_not_brought_back_by_a_lost_host() -> None:

@@ -1,0 +1,88 @@
+"""What waits for a host, and what a member refuses for a while: it comes by itself, and the reason can be seen."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from director.actors.members import GATHERING
+from director.tls.keys import SigningKey
+from tests.system.hosts import Lab, LabHost, three_hosts, wait_for, why_not
+from tests.system.test_hosts import WORD, all_told, serving
+
+pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Lab]:
+    """Three running hosts, nothing loaded."""
+    with three_hosts(tmp_path_factory.mktemp("lab"), key) as made:
+        leader = made.hosts[0]
+        (leader.directory / "othercaps.cfg").write_text("{'One': True}")
+        for host in made.hosts:
+            host.done("start")
+        wait_for(lambda: all_told(leader))
+        yield made
+
+
+def put(leader: LabHost, group: str, *capabilities: str, version: str = "1") -> None:
+    """A source with a role ``GROUP_home`` on the leader, and ``GROUP_CAPABILITY`` for each of these."""
+    names = {"home": "One", **{one.lower(): one for one in capabilities}}
+    actors = ", ".join(
+        f"'{group}_{name}.Word': {{'OnLoad': {{'Role': '{group}_{name}'}}}}" for name in names
+    )
+    code = {
+        f"{group}_{name}.py": textwrap.dedent(WORD % (one, version)) for name, one in names.items()
+    }
+    leader.put(group, version, f"{{'Actors': {{{actors}}}}}", code)
+
+
+def unload(leader: LabHost, group: str) -> None:
+    for one in leader.json("list")["groups"].get(group, []):
+        leader.done("unload", one["source_hash"])
+    for path in leader.directory.glob(f"{group}-*.tls"):
+        path.unlink()
+
+
+def failure(leader: LabHost, group: str) -> str:
+    told = next(one for one in leader.status()["groups"] if one["name"] == group)
+    return f"{told['failure']['code']}: {told['failure']['text']}" if told["failure"] else ""
+
+
+def test_what_was_active_is_back_after_the_leaders_restart_though_a_member_is_away(
+    lab: Lab,
+) -> None:
+    leader, two, three = lab.hosts
+    put(leader, "kept", "Two", "Three")
+    leader.done("load", "kept")
+    two.done("shutdown")
+    leader.done("shutdown")
+    began = time.monotonic()
+    told = leader.run("start", limit=90)
+    seconds = time.monotonic() - began
+    try:
+        assert seconds < GATHERING + 8
+        waits = "The role 'kept_two' of kept waits for a host with the capability 'Two'."
+        assert 'director: warning: "kept": ' in told.stderr and waits in told.stderr, told
+        assert told.returncode == 0, told  # what waits for a host keeps no host down
+        assert isinstance(leader.ask("kept_home", {}), dict)
+        assert leader.ask("kept_three", {})["host"] == three.network()
+        assert len(three.actors()) == 1  # what served for the earlier leader has ended
+        shown = leader.run("status")
+        reason = "no host of the convention takes kept_two.Word"
+        assert shown.returncode == 1 and reason in shown.stdout, shown
+        put(leader, "fresh", "Two")  # it was never active, and has to find its hosts now
+        told = leader.run("load", "fresh")
+        assert told.returncode == 1 and "takes fresh_two.Word" in told.stderr, told
+        (leader.directory / "fresh-1.tls").unlink()
+        two.done("start")
+        wait_for(lambda: serving(leader, "kept"), 10)
+        assert leader.ask("kept_two", {})["host"] == two.network()
+        assert not failure(leader, "kept")
+    finally:
+        if not two.processes():
+            two.done("start")
+        unload(leader, "kept")
