@@ -7,7 +7,6 @@ stand as they are or quoted; ``othercaps.cfg`` and ``thesplog.cfg`` are Python d
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from director.errors import SettingsError
 from director.settings.files import SETTINGS, Setting, SettingFiles
-from director.settings.logdefs import default_logging, placed, refused
+from director.settings.logdefs import default_logging, placed
 from director.tls.limits import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST
 
 #: Defaults: the Admin's port (Thespian's), and the largest size of Thespian's own log, bytes.
@@ -23,8 +22,6 @@ ADMIN_PORT, LOG_SIZE = 1900, 51_200
 BASES = ("multiprocTCPBase", "multiprocUDPBase", "multiprocQueueBase", "simpleSystemBase")
 #: What no key has: where ``minkeybits.cfg`` does not read, none is good enough.
 _MORE_BITS_THAN_ANY = 1 << 30
-#: How `logging.config` begins, where it tells what it could not make: a name as Python writes it, or none for the root.
-_UNABLE = re.compile(r"Unable to configure (?:root logger|\w+ (?P<name>'[^']*'|\"[^\"]*\"|\d+))")
 
 
 @dataclass(frozen=True)
@@ -97,11 +94,13 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
 def survey_config(
     directory: Path, environ: Mapping[str, str]
 ) -> tuple[Config, list[SettingsError]]:
-    """Read every .cfg file, and all that is wrong with them, as far as that is seen without running what they name.
+    """Read every .cfg file, and all that is wrong with them, whether `logging` would take ``thesplog.cfg`` too.
 
     Returns:
         the settings, with the default of each that does not read; and an error for each of those.
     """
+    from director.settings.logdefs import refused
+
     files = SettingFiles(directory, environ)
     found = _config(files)
     if files.path("thesplog").is_file() and (wrong := refused(found.logging)):
@@ -118,17 +117,13 @@ def logging_refused(directory: Path, environ: Mapping[str, str], why: str) -> Se
     Args:
         why: what `logging` said; told where only setting it up shows that, such as a path that cannot be opened.
     """
-    files = SettingFiles(directory, environ)
-    wrong = refused(_config(files).logging)
-    if files.errors or wrong:
-        _, errors = survey_config(directory, environ)
+    _, errors = survey_config(directory, environ)
+    if errors:
         return SettingsError.of(errors)
-    at = _UNABLE.match(why)
-    return files.error(
-        "thesplog",
+    return SettingsError(
         f"logging refuses it: {why}",
-        "See logging.config in Python's documentation.",
-        at=(at["name"] or "'root'") if at else "",
+        path=str(directory / "thesplog.cfg"),
+        hint="See logging.config in Python's documentation.",
     )
 
 
