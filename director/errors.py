@@ -45,6 +45,8 @@ class DirectorError(Exception):
     def __str__(self) -> str:
         if not self.hint:
             return self.message
+        if self.message.endswith("\n"):  # it ends in another program's words
+            return self.message + self.hint
         stop = "" if self.message.endswith((".", "!", "?", ":")) else "."
         return f"{self.message}{stop} {self.hint}"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,11 @@ def bundled(
     external: Sequence[str] = (),
     native: Mapping[str, str] | None = None,
     told: list[str] | None = None,
+    isolated: bool = False,
 ) -> Bundle:
     environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shelf)}
-    environ["PIP_NO_BUILD_ISOLATION"] = "false"  # which is how pip spells yes
+    if not isolated:
+        environ["PIP_NO_BUILD_ISOLATION"] = "false"  # which is how pip spells yes
     wanted = Wanted(deps, external, native or {})
     say = (lambda line: None) if told is None else told.append
     return resolve(wanted, shelf.parent, environ, say)
@@ -94,10 +98,71 @@ def test_paths_that_are_not_there_are_told_at_once(shelf: Path) -> None:
 def test_what_is_external_is_left_out_with_all_that_only_it_needs_and_is_recorded(
     shelf: Path,
 ) -> None:
-    make_wheel(shelf, "thespian", "4.0.1")
     found = bundled(shelf, ["user-of-fast", "app-lib", "thespian"], external=["fast>=1", "App_Lib"])
     assert names(found) == ["shared 2.0", "user-of-fast 1.0"]
     assert found.external == ("App_Lib", "fast>=1", "thespian")
+
+
+def test_what_is_external_needs_no_wheel_and_no_index(shelf: Path) -> None:
+    make_wheel(shelf, "actor-lib", requires=["Thespian>=3.10", "host.only[gpu]<8,>=7", "shared"])
+    with tarfile.open(shelf / "thespian-99.tar.gz", "w"):
+        pass  # an sdist is there, and is not looked into
+    found = bundled(shelf, ["actor-lib"], external=["host-only"])
+    assert names(found) == ["actor-lib 1.0", "shared 2.0"]
+    assert found.external == ("host-only", "thespian")
+
+
+def test_what_is_external_is_not_fetched_and_has_a_version_that_an_index_has(shelf: Path) -> None:
+    old = make_wheel(shelf, "huge", "1.5", requires=["only-of-huge"])
+    old.write_bytes(b"no wheel")  # whoever opens it finds that
+    make_wheel(shelf, "huge", "3.0", requires=["only-of-huge"])
+    make_wheel(shelf, "user", "2.0", requires=["huge<2"])
+    make_wheel(shelf, "user", "1.0")
+    assert names(bundled(shelf, ["user"], external=["huge"])) == ["user 2.0"]
+    assert names(bundled(shelf, ["user"], external=["huge>=3"])) == ["user 1.0"]
+
+
+def test_a_version_that_hosts_cannot_have_is_told_with_what_they_are_taken_to_have(
+    shelf: Path,
+) -> None:
+    make_wheel(shelf, "ahead", requires=["thespian>=99"])
+    with pytest.raises(
+        BuildError, match=r'(?s)thespian>=99.*external, as in "thespian=='
+    ) as caught:
+        bundled(shelf, ["ahead"])
+    assert version("thespian") in str(caught.value)
+    found = bundled(shelf, ["ahead"], external=["thespian>=99.2"])
+    assert names(found) == ["ahead 1.0"] and "thespian>=99.2" in found.external
+
+
+def test_this_project_is_external_wherever_it_is_needed(shelf: Path) -> None:
+    make_wheel(shelf, "operator", requires=["hatch-thespian"])
+    with pytest.raises(BuildError, match=r'external = \["hatch-thespian"\]'):
+        bundled(shelf, ["operator"])
+    assert names(bundled(shelf, ["operator"], external=["hatch-thespian"])) == ["operator 1.0"]
+    make_wheel(shelf, "hatch-thespian")
+    with pytest.raises(BuildError, match=r'external = \["hatch-thespian"\]'):
+        bundled(shelf, ["operator"])
+
+
+def near(shelf: Path, requires: str) -> str:
+    """A project beside the one that is built; gives its item of deps."""
+    toml = f'[build-system]\nrequires = ["hatchling", {requires!r}]\nbuild-backend = "hatchling.build"\n'
+    toml += '[project]\nname = "near"\nversion = "3.0"\n'
+    write_files(shelf.parent / "libs/near", {"pyproject.toml": toml, "near/__init__.py": ""})
+    return "near @ libs/near"
+
+
+def test_a_project_is_built_with_what_is_installed_here_where_no_index_has_it(shelf: Path) -> None:
+    assert names(bundled(shelf, [near(shelf, "hatch-thespian")], isolated=True)) == ["near 3.0"]
+
+
+def test_a_project_that_cannot_be_built_is_told_with_what_it_lacks(shelf: Path) -> None:
+    with pytest.raises(
+        BuildError, match=r"(?s)near @ file:.*cannot be built.*gone-tool.*installed in"
+    ):
+        bundled(shelf, [near(shelf, "gone-tool")], isolated=True)
+    assert names(bundled(shelf, [near(shelf, "gone-tool") + " ; python_version < '3'"])) == []
 
 
 def test_the_pure_wheel_of_the_same_version_is_taken_before_a_compiled_one(shelf: Path) -> None:
