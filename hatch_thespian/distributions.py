@@ -27,6 +27,11 @@ from hatch_thespian.problems import Problems
 EXTERNAL = ("thespian",)
 #: What `director.tls.manifest` says of a source that runs on every host.
 PURE = "py3-none-any"
+#: WHEEL of what is left of a compiled wheel: the tags, and the tool, of the one that was stripped differ from Python to
+#: Python, and are not those of what remains.
+_PURE_WHEEL = (
+    f"Wheel-Version: 1.0\nGenerator: hatch-thespian\nRoot-Is-Purelib: true\nTag: {PURE}\n".encode()
+)
 _NATIVE = re.compile(r"\.(so|pyd|dylib|dll)(\.\d+)*$", re.IGNORECASE)
 #: Of a .dist-info: what tells of one very installation, and would differ from build to build.
 _LOCAL = frozenset(
@@ -208,7 +213,11 @@ def apply_native(
     if dist.pure or policy == "allow":
         return dist
     if policy == "strip":
-        kept = tuple(one for one in dist.members if not is_native(one.name))
+        kept = tuple(
+            Member(one.name, _PURE_WHEEL) if one.name == f"{dist.info}/WHEEL" else one
+            for one in dist.members
+            if not is_native(one.name)
+        )
         return replace(dist, members=kept, tag=PURE)
     part = ", ".join(dist.native[:3]) or f"a wheel for {dist.tag.rpartition('-')[2]} only"
     asked = " → ".join((*way, dist.name))

@@ -121,6 +121,23 @@ def test_strip_ships_it_without_its_compiled_parts_and_allow_with_its_tags() -> 
     assert bundle([allowed, dist("pure")], {}).tags == ("cp311-cp311-linux_x86_64",)
 
 
+def test_what_is_left_after_a_strip_is_the_same_from_the_wheel_of_every_python(
+    tmp_path: Path,
+) -> None:
+    made = []
+    for minor in (11, 13):
+        files: dict[str, str | bytes] = {
+            "fast/__init__.py": "",
+            f"fast/_c.cpython-3{minor}-x86_64-linux-gnu.so": b"\x7fELF%d" % minor,
+        }
+        tag = f"cp3{minor}-cp3{minor}-manylinux_2_17_x86_64"
+        wheel = read_wheel(make_wheel(tmp_path, "fast", files=files, tag=tag))
+        made.append(bundle([apply_native(wheel, {"*": "strip"}, (), Problems(), "")], {}))
+    assert made[0] == made[1]
+    told = {one.name: one.data.decode() for one in made[0].members}["fast-1.0.dist-info/WHEEL"]
+    assert told.splitlines()[2:] == ["Root-Is-Purelib: true", "Tag: py3-none-any"]
+
+
 def test_a_bundle_is_sorted_and_has_thespian_among_the_external() -> None:
     made = bundle([dist("b"), dist("A")], {}, ["numpy>=2"])
     assert [one.name for one in made.distributions] == ["A", "b"]
