@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from director.errors import BuildError
 from hatch_thespian.distributions import EXTERNAL, Bundle, Dist, apply_native, bundle, reach
 from hatch_thespian.problems import Problems
+from hatch_thespian.pythons import lacks
 from hatch_thespian.signing import without_keys
 from hatch_thespian.stand_ins import versions, write_stand_in
 from hatch_thespian.table import TABLE, is_path
@@ -113,7 +114,8 @@ def resolve(
     for name in reached.external:
         say(f"{name} is expected on the host and is not bundled")
     problems.check()
-    return bundle(finished, reached.why, told)
+    lacking = lacks(kept.get, roots, [one.name for one in outside])
+    return bundle(finished, reached.why, told, lacking)
 
 
 def _requested(wanted: Wanted, root: Path) -> tuple[list[Requirement], list[str]]:

@@ -18,6 +18,7 @@ from email.message import Message
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from director.tls.archive import Member
 from director.tls.manifest import Distribution
@@ -78,7 +79,8 @@ class Bundle:
     """What comes along: distributions and members sorted by name.
 
     ``tags``: a host has to support each of them (empty: nothing but pure Python). ``why``: for each distribution's key
-    the way from what was requested. ``external``: requirements that the host is expected to meet.
+    the way from what was requested. ``external``: requirements that the host is expected to meet. ``lacks``: what other
+    Pythons would need beside it (see `hatch_thespian.pythons`).
     """
 
     distributions: tuple[Dist, ...] = ()
@@ -86,6 +88,7 @@ class Bundle:
     tags: tuple[str, ...] = ()
     why: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     external: tuple[str, ...] = EXTERNAL
+    lacks: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def described(self) -> tuple[Distribution, ...]:
@@ -152,15 +155,23 @@ def requires_of(metadata: Message) -> tuple[Requirement, ...]:
 
 @dataclass(frozen=True)
 class Reached:
-    """What the walk found: ``why`` for each kept key, the way to it; what was external; what is missing."""
+    """What the walk found: ``why`` for each kept key, the way to it; what was external; what is missing.
+
+    ``unmet`` tells each requirement that is missing or that another version would meet, and who has it.
+    """
 
     why: dict[str, tuple[str, ...]]
     external: tuple[str, ...]
     missing: dict[str, tuple[str, ...]]
+    unmet: tuple[str, ...] = ()
 
 
 def reach(
-    find: Callable[[str], Dist | None], roots: Iterable[Requirement], external: Iterable[str] = ()
+    find: Callable[[str], Dist | None],
+    roots: Iterable[Requirement],
+    external: Iterable[str] = (),
+    *,
+    python: str = "",
 ) -> Reached:
     """Walk from the requested requirements to everything they need.
 
@@ -168,25 +179,31 @@ def reach(
 
     Args:
         find: gives the distribution of a key, or None.
-        roots: what was requested; markers are evaluated for this Python.
+        roots: what was requested.
         external: names, beside `EXTERNAL`.
+        python: the version (``3.12``) that markers are evaluated for; empty: this one.
     """
+    about = {"python_version": python, "python_full_version": f"{python}.99"} if python else {}
     outside = {canonicalize_name(name) for name in (*EXTERNAL, *external)}
     why: dict[str, tuple[str, ...]] = {}
     missing: dict[str, tuple[str, ...]] = {}
+    unmet: dict[str, None] = {}
     met: set[str] = set()
     seen: set[tuple[str, str]] = set()
     queue: deque[tuple[Requirement, str, tuple[str, ...]]] = deque()
     queue.extend((one, "", ("deps",)) for one in roots)
     while queue:
         wanted, extra, way = queue.popleft()
-        if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+        if wanted.marker is not None and not wanted.marker.evaluate({**about, "extra": extra}):
             continue
         key = canonicalize_name(wanted.name)
         if key in outside:
             met.add(key)
             continue
         found = find(key)
+        if found is None or not _meets(found, wanted):
+            has = f"and {found.version} is bundled" if found else "which is not bundled"
+            unmet[f"{way[-1]} needs {wanted.name}{wanted.specifier}, {has}"] = None
         if found is None:
             missing.setdefault(key, way)
             continue
@@ -195,7 +212,14 @@ def reach(
             if (key, asked) not in seen:
                 seen.add((key, asked))
                 queue.extend((one, asked, (*why[key], found.name)) for one in found.requires)
-    return Reached(why, tuple(sorted(met)), missing)
+    return Reached(why, tuple(sorted(met)), missing, tuple(sorted(unmet)))
+
+
+def _meets(dist: Dist, wanted: Requirement) -> bool:
+    try:
+        return wanted.specifier.contains(dist.version, prereleases=True)
+    except InvalidVersion:  # some old ones have such; what brought it took it
+        return True
 
 
 def apply_native(
@@ -252,6 +276,7 @@ def bundle(
     dists: Iterable[Dist],
     why: Mapping[str, tuple[str, ...]],
     external: Iterable[str] = (),
+    lacks: Mapping[int, tuple[str, ...]] | None = None,
 ) -> Bundle:
     """Put distributions together, each with a RECORD of exactly what is bundled (PEP 376, PEP 627)."""
     whole = []
@@ -265,6 +290,7 @@ def bundle(
         tuple(sorted({one.tag for one in whole if not one.pure})),
         dict(why),
         tuple(sorted({*EXTERNAL, *external})),
+        dict(lacks or {}),
     )
 
 

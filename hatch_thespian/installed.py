@@ -32,6 +32,7 @@ from hatch_thespian.distributions import (
     requires_of,
 )
 from hatch_thespian.problems import Problems
+from hatch_thespian.pythons import lacks
 
 
 def read_names(path: Path, option: str, problems: Problems) -> list[str]:
@@ -120,7 +121,8 @@ def collect(
     for key in reached.external:
         say(f"{key} is expected on the host and is not bundled")
     problems.check()
-    return bundle(kept, reached.why, outside)
+    known = {one.key: one for one in kept}
+    return bundle(kept, reached.why, outside, lacks(known.get, roots, outside))
 
 
 class _Shelf:

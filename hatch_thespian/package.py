@@ -31,6 +31,7 @@ from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.provenance import provenance
+from hatch_thespian.pythons import narrowed
 from hatch_thespian.sources import Selected, select
 from hatch_thespian.table import Table
 
@@ -185,6 +186,9 @@ def finish(
         BuildError: an actor does not import from the archive, or a host would not accept it.
     """
     told = list(warnings or [])
+    required, lacking = narrowed(parts.requires_python, parts.bundle.lacks)
+    parts = replace(parts, requires_python=required)
+    told += lacking
     name = file_name(parts.group, parts.version)
     for size, member, why in parts.listing():
         steps.detail(f"added {member} ({size} bytes): {why}")

@@ -189,6 +189,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         make_wheel(wheels, "mill"),
         make_wheel(wheels, "attrs", files={"attr/__init__.py": "", "attrs/__init__.py": ""}),
         make_wheel(wheels, "broken", requires=["not-there"]),
+        make_wheel(wheels, "lately", requires=["gone; python_version >= '3.19'"]),
         make_wheel(
             wheels, "fast", files={"fast/_c.so": b"\x7fELF"}, tag="cp311-cp311-linux_x86_64"
         ),
@@ -251,6 +252,10 @@ def test_all_that_is_missing_or_cannot_be_taken_is_named_at_once(site: Path) -> 
         "Scales 1.0 cannot be taken: Scales.py",
     ):
         assert words in text
+
+
+def test_what_another_python_would_lack_is_known(site: Path) -> None:
+    assert collected("lately").lacks == {19: ("lately needs gone, which is not bundled",)}
 
 
 def test_native_and_external_are_heard(site: Path) -> None:

@@ -238,6 +238,23 @@ def test_a_source_of_another_python_is_built_with_a_warning(project: Path, key: 
     assert "resolved for this Python" in package.warnings[0]
 
 
+def test_pythons_that_would_lack_a_dependency_are_refused_by_the_file(
+    project: Path, key: SigningKey
+) -> None:
+    later = f"3.{sys.version_info.minor + 1}"
+    make_wheel(project / "libs", "late")
+    make_wheel(project / "libs", "lib", requires=[f"late; python_version >= '{later}'"])
+    environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project / "libs")}
+    package = build(project, key, table(deps=("lib",)), **environ)
+    manifest = verify(package.data, [key.public], Policy(), datetime.now(UTC)).manifest
+    assert manifest is not None and manifest.requires_python == f">=3.11,<{later}"
+    (told,) = package.warnings
+    assert f"On Python {later} and later lib needs late, which is not bundled" in told
+    whole = build(project, key, table(deps=("lib", "late")), **environ)
+    manifest = verify(whole.data, [key.public], Policy(), datetime.now(UTC)).manifest
+    assert manifest is not None and manifest.requires_python == ">=3.11" and not whole.warnings
+
+
 #: Of a key for this file alone.
 PRIMES = (
     int(
