@@ -24,10 +24,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from director.errors import BuildError
-from hatch_thespian.distributions import EXTERNAL, Bundle, Dist, apply_native, bundle, reach
+from hatch_thespian.distributions import (
+    EXTERNAL,
+    Bundle,
+    Dist,
+    apply_native,
+    bundle,
+    reach,
+    without,
+)
 from hatch_thespian.problems import Problems
 from hatch_thespian.pythons import lacks
 from hatch_thespian.signing import without_keys
+from hatch_thespian.sources import matches
 from hatch_thespian.stand_ins import versions, write_stand_in
 from hatch_thespian.table import TABLE, is_path
 from hatch_thespian.wheels import read_wheel
@@ -55,13 +64,15 @@ class Wanted:
     """What a table wants to bring along.
 
     ``deps`` are PEP 508 requirements or paths of wheels, ``external`` requirements, ``native`` the policies by key.
-    ``place`` is the table's TOML path.
+    ``place`` is the table's TOML path. ``exclude`` are gitignore patterns; here they reach files only that several
+    distributions bring with other bytes each.
     """
 
     deps: Sequence[str]
     external: Sequence[str] = ()
     native: Mapping[str, str] = field(default_factory=dict)
     place: str = TABLE
+    exclude: Sequence[str] = ()
 
 
 def resolve(
@@ -115,7 +126,11 @@ def resolve(
         say(f"{name} is expected on the host and is not bundled")
     problems.check()
     lacking = lacks(kept.get, roots, [one.name for one in outside])
-    return bundle(finished, reached.why, told, lacking)
+    made = bundle(finished, reached.why, told, lacking)
+    unwanted = [name for name in made.clashes if matches(wanted.exclude, name)]
+    for name in unwanted:
+        say(f"{name} is left out of all that bring it, as exclude says")
+    return without(made, unwanted)
 
 
 def _requested(wanted: Wanted, root: Path) -> tuple[list[Requirement], list[str]]:

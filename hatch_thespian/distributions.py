@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.message import Message
@@ -80,7 +80,8 @@ class Bundle:
 
     ``tags``: a host has to support each of them (empty: nothing but pure Python). ``why``: for each distribution's key
     the way from what was requested. ``external``: requirements that the host is expected to meet. ``lacks``: what other
-    Pythons would need beside it (see `hatch_thespian.pythons`).
+    Pythons would need beside it (see `hatch_thespian.pythons`). ``dropped`` are names that were taken out of it. A file
+    that several distributions bring with the same bytes is one member; with other bytes each it is there as often.
     """
 
     distributions: tuple[Dist, ...] = ()
@@ -89,11 +90,18 @@ class Bundle:
     why: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     external: tuple[str, ...] = EXTERNAL
     lacks: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
     @property
     def described(self) -> tuple[Distribution, ...]:
         """The distributions as the manifest binds them."""
         return tuple(Distribution(one.name, one.version, one.licence) for one in self.distributions)
+
+    @property
+    def clashes(self) -> tuple[str, ...]:
+        """The names of files that several distributions bring with other bytes each."""
+        counts = Counter(one.name for one in self.members)
+        return tuple(name for name, count in counts.items() if count > 1)
 
     def owner(self, member: str) -> Dist | None:
         """The distribution that brings a member."""
@@ -283,15 +291,36 @@ def bundle(
     for dist in sorted(dists, key=lambda one: one.key):
         members = sorted(dist.members, key=lambda one: one.name)
         whole.append(replace(dist, members=(*members, record(dist.info, members))))
-    members = [member for dist in whole for member in dist.members]
+    together = {member for dist in whole for member in dist.members}
     return Bundle(
         tuple(whole),
-        tuple(sorted(members, key=lambda one: one.name)),
+        tuple(sorted(together, key=lambda one: (one.name, one.data))),
         tuple(sorted({one.tag for one in whole if not one.pure})),
         dict(why),
         tuple(sorted({*EXTERNAL, *external})),
         dict(lacks or {}),
     )
+
+
+def without(bundled: Bundle, names: Iterable[str]) -> Bundle:
+    """A bundle whose distributions lack some files, also in their RECORD."""
+    dropped = tuple(sorted(names))
+    if not dropped:
+        return bundled
+    gone = frozenset(dropped)
+    left = [
+        replace(
+            one,
+            members=tuple(
+                member
+                for member in one.members
+                if member.name not in gone and member.name != f"{one.info}/RECORD"
+            ),
+        )
+        for one in bundled.distributions
+    ]
+    made = bundle(left, bundled.why, bundled.external, bundled.lacks)
+    return replace(made, dropped=dropped)
 
 
 def record(info: str, members: Iterable[Member]) -> Member:

@@ -32,7 +32,7 @@ from hatch_thespian.problems import Problems
 from hatch_thespian.progress import Steps
 from hatch_thespian.provenance import provenance
 from hatch_thespian.pythons import narrowed
-from hatch_thespian.sources import Selected, select
+from hatch_thespian.sources import Selected, matches, select
 from hatch_thespian.table import Table
 
 
@@ -101,7 +101,12 @@ def make_package(
     parts = replace(parts, bundle=bundle, dist=dist)
     complete = selected.whole and bool(bundle.distributions or not table.deps)
     check(parts, problems, steps, complete=complete)
-    warnings += [*selected.idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
+    idle = [
+        told
+        for pattern, told in selected.idle.items()
+        if not any(matches([pattern], name) for name in bundle.dropped)
+    ]
+    warnings += [*idle, *idle_policies(table.native, bundle, f"{table.path}.native.")]
     if parts.tli_data is None and (project.root / f"{table.group}.tli").is_file():
         warnings.append(
             f"{table.group}.tli is not signed, since {table.path}.tli does not name it; "
@@ -292,7 +297,7 @@ def _bundle(table: Table, root: Path, environ: Mapping[str, str], steps: Steps) 
         return Bundle()
     from hatch_thespian.dependencies import Wanted, resolve  # most of what it needs is pip's
 
-    wanted = Wanted(table.deps, table.external, table.native, table.path)
+    wanted = Wanted(table.deps, table.external, table.native, table.path, table.exclude)
     if not table.deps:
         return resolve(wanted, root, environ, steps.detail)
     # While pip works this process waits: it imports meanwhile what writes the bill of materials.

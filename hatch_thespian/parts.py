@@ -65,9 +65,9 @@ class Parts:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All members, sorted by name."""
-        everything = [*self.own, *self.info, *self.bundle.members]
-        return tuple(sorted(everything, key=lambda one: one.name))
+        """All members, sorted by name; what is brought twice with the same bytes is one."""
+        members = {*self.own, *self.info, *self.bundle.members}
+        return tuple(sorted(members, key=lambda one: (one.name, one.data)))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -135,9 +135,18 @@ def _check_names(parts: Parts, problems: Problems) -> None:
     for name in sorted(name for name, count in names.items() if count > 1):
         whose = [one.name for one in parts.bundle.distributions if name in _names(one.members)]
         brought = " and ".join([*([_SOURCES] if name in mine else []), *whose])
+        if name in mine:
+            hint = "Exclude it from the sources, or leave the distribution out."
+        elif parts.place == "gensrc":
+            hint = "Leave one distribution out, by external:, where hosts have it."
+        else:
+            hint = (
+                f'If none of them needs it, add "/{name}" to {parts.place}.exclude, which leaves it out of all; '
+                "else leave one distribution out, by external, where hosts have it."
+            )
         problems.add(
-            f"{name} is brought twice, by {brought}.",
-            hint="Exclude it from the sources, or leave one distribution out.",
+            f"{name} is brought twice, by {brought}, with other bytes each.",
+            hint=hint,
             code="collision",
         )
     folded: dict[str, str] = {}

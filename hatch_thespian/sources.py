@@ -32,14 +32,14 @@ class Selected:
     """The members of a source, sorted by name, the directory that their names begin in, and what selected each.
 
     ``whole`` is False where a selected file could not be taken, so that missing members are no news. ``idle`` are
-    sentences about patterns of ``exclude`` that keep nothing out.
+    patterns of ``exclude`` that keep no file of the project out, with a sentence about each.
     """
 
     directory: Path
     members: tuple[Member, ...]
     why: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
-    idle: tuple[str, ...] = ()
+    idle: Mapping[str, str] = field(default_factory=dict)
 
 
 def sources_directory(table: Table, root: Path) -> Path:
@@ -90,15 +90,20 @@ def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path]
             f"{table.path}.exclude: it leaves no file of those that sources selects.",
             code="sources",
         )
-    return Selected(directory, tuple(members), why, whole, tuple(_idle(table, names)))
+    return Selected(directory, tuple(members), why, whole, dict(_idle(table, names)))
 
 
-def _idle(table: Table, names: Sequence[str]) -> Iterator[str]:
+def _idle(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What is never shipped anyway may well be excluded: it is not told."""
     for number, pattern in enumerate(table.exclude):
         spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
         if not any(spec.match_file(name) for name in (*names, *_NEVER)):
-            yield f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
+            yield pattern, f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
+
+
+def matches(patterns: Sequence[str], name: str) -> bool:
+    """Whether gitignore patterns select a name."""
+    return GitIgnoreSpec.from_lines(patterns).match_file(name)
 
 
 def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:

@@ -255,6 +255,24 @@ def test_pythons_that_would_lack_a_dependency_are_refused_by_the_file(
     assert manifest is not None and manifest.requires_python == ">=3.11" and not whole.warnings
 
 
+def test_exclude_settles_which_files_of_dependencies_clash_and_reaches_no_others(
+    project: Path, key: SigningKey
+) -> None:
+    for name in ("one", "two"):
+        files: dict[str, str | bytes] = {f"{name}.py": "", "LICENSE": name, f"{name}.txt": ""}
+        make_wheel(project / "libs", name, files=files)
+    environ = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project / "libs")}
+    with pytest.raises(BuildError, match=r'add "/LICENSE" to tool\.hatch.*\.exclude'):
+        build(project, key, table(deps=("one", "two")), **environ)
+    chosen = table(deps=("one", "two"), exclude=("/LICENSE", "*.txt"))
+    package = build(project, key, chosen, **environ)
+    archive = verify(package.data, [key.public], Policy(), datetime.now(UTC)).archive
+    assert archive is not None and {"one.txt", "two.txt"} < set(archive.names)
+    assert "LICENSE" not in archive.names
+    (told,) = package.warnings
+    assert "exclude[1]: '*.txt' matches no file" in told
+
+
 #: Of a key for this file alone.
 PRIMES = (
     int(

@@ -7,7 +7,7 @@ import pytest
 from director.settings.tli import tli_from_definition
 from director.tls.archive import Member
 from hatch_thespian.checks import check_sources
-from hatch_thespian.distributions import Dist, bundle
+from hatch_thespian.distributions import Dist, bundle, without
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 
@@ -49,7 +49,8 @@ def test_a_module_beside_a_package_of_its_name_is_told_with_both() -> None:
         ({"app.py": "def f(:"}, None, ["syntax"]),
         ({"app.py": "x = '\0'"}, None, ["syntax"]),
         ({"app.py": "return 3"}, None, ["syntax"]),
-        ({"lib.py": ""}, {"lib.py": ""}, ["collision"]),
+        ({"lib.py": ""}, {"lib.py": "X = 1\n"}, ["collision"]),
+        ({"lib.py": ""}, {"lib.py": ""}, []),
         ({"App.py": "", "app.py": ""}, None, ["case"]),
         ({"caf\u00e9.py": "", "cafe\u0301.py": ""}, None, ["case"]),
         ({"Lib/a.py": ""}, {"lib/A.py": ""}, ["case"]),
@@ -87,6 +88,53 @@ def test_what_does_not_fit_is_told(
     sources: dict[str, str], brought: dict[str, str] | None, expected: list[str]
 ) -> None:
     assert codes(sources, brought) == expected
+
+
+def shared(*data: bytes, place: str = "table") -> Parts:
+    """Distributions that all bring two files, the second with these bytes."""
+    dists = [
+        Dist(
+            name,
+            "1",
+            "MIT",
+            f"{name}-1.dist-info",
+            (),
+            (Member("ns/__init__.py", b""), Member("LICENSE", one)),
+        )
+        for name, one in zip("abc", data, strict=False)
+    ]
+    return Parts("app", "1", "", (), bundle=bundle(dists, {}), place=place)
+
+
+def test_a_file_that_several_distributions_bring_alike_is_one_member_of_each() -> None:
+    parts = shared(b"MIT", b"MIT")
+    problems = Problems()
+    check_parts(parts, problems)
+    assert not problems
+    names = [one.name for one in parts.members]
+    assert names == ["LICENSE", "a-1.dist-info/RECORD", "b-1.dist-info/RECORD", "ns/__init__.py"]
+    records = [one.data for one in parts.members if one.name.endswith("RECORD")]
+    assert all(b"LICENSE," in one and b"ns/__init__.py," in one for one in records)
+
+
+@pytest.mark.parametrize(
+    ("place", "remedy"), [("table", 'add "/LICENSE" to table.exclude'), ("gensrc", "external:")]
+)
+def test_other_bytes_of_one_name_are_told_with_a_remedy(place: str, remedy: str) -> None:
+    problems = Problems()
+    check_parts(shared(b"MIT", b"BSD", place=place), problems)
+    (told,) = problems.found
+    assert "LICENSE is brought twice, by a and b, with other bytes each" in str(told)
+    assert remedy in str(told)
+
+
+def test_a_file_can_be_left_out_of_all_that_bring_it() -> None:
+    made = without(shared(b"MIT", b"BSD").bundle, ["LICENSE"])
+    assert not made.clashes and made.dropped == ("LICENSE",)
+    assert [one.name for one in made.members if not one.name.endswith("RECORD")] == [
+        "ns/__init__.py"
+    ]
+    assert not any(b"LICENSE" in one.data for one in made.members)
 
 
 def test_an_actor_may_be_a_compiled_modules_and_must_be_somewhere() -> None:
