@@ -22,7 +22,7 @@ from director.settings.tli import Tli
 from director.tls.archive import Member
 from director.tls.container import FMT1, FMT2
 from director.tls.keys import RSA
-from director.tls.naming import check_group
+from director.tls.naming import check_new_group
 from director.tls.version import check_version
 from hatch_thespian.distributions import Bundle, idle_policies
 from hatch_thespian.installed import collect, read_names
@@ -74,7 +74,7 @@ def read_arguments(words: Sequence[str]) -> Request:
             options[option] = value
     if not sources:
         raise UsageError("gensrc names no source file.", hint=f"It takes {GRAMMAR}")
-    check_group(words[0])
+    check_new_group(words[0])
     if options.get("version"):
         check_version(options["version"])
     if options.get("fmt", "1") not in FORMATS:

@@ -20,7 +20,7 @@ from pathspec import GitIgnoreSpec
 
 from director.errors import BuildError, DirectorError, SettingsError
 from director.settings.tli import tli_from_definition
-from director.tls.naming import check_group, normalise_group
+from director.tls.naming import check_new_group, normalise_group
 from director.tls.version import check_version
 
 #: Where the table stands.
@@ -219,8 +219,8 @@ class _Reader:
     def group(self, project_name: str) -> str:
         group = self.text("group")
         if group is None:
-            return normalise_group(project_name)
-        self.check("group", check_group, group)
+            group = normalise_group(project_name)
+        self.check("group", check_new_group, group)
         return group
 
     def patterns(self, key: str, *, required: bool = False) -> tuple[str, ...]:
@@ -302,11 +302,12 @@ class _Reader:
             return None
         try:
             found = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
-        except (AttributeError, ValueError):
+            aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (AttributeError, ValueError, OverflowError):  # in UTC it may be of no year
             self.wrong(key, f"it has to be a date or date-time such as 2027-06-30, not {value!r}")
             return None
-        aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        return aware.strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Not strftime, which writes a year before 1000 with fewer digits.
+        return aware.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
     def flag(self, key: str) -> bool:
         value = self.told.get(key, False)

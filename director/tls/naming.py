@@ -15,6 +15,9 @@ from director.tls.version import check_version
 #: Names in an unpacked source that are the cache's own (`director.cache` tells what they mean).
 COMPLETE, UNLOADED = ".complete", ".unloaded"
 
+#: Characters of the name of a group that is built. With a version of as many, the longest that hosts take, the file's
+#: name stays below the 255 bytes of file systems, with room for what temporary files' names have more.
+LONGEST_GROUP = 100
 _GROUP = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 
 
@@ -29,6 +32,17 @@ def check_group(group: str) -> None:
         raise DirectorError(
             f"{group!r} cannot be a group: only letters, digits and _ can.",
             hint=f"Call it {normalise_group(group) or 'app'!r}.",
+            code="group",
+        )
+
+
+def check_new_group(group: str) -> None:
+    """Raise DirectorError (code ``group``) for what cannot be the name of a group that is built."""
+    check_group(group)
+    if len(group) > LONGEST_GROUP:
+        raise DirectorError(
+            f"The group {group[:20]}… has {len(group)} characters, and its files' names have no room for them.",
+            hint=f"Give it a name of at most {LONGEST_GROUP}.",
             code="group",
         )
 

@@ -214,6 +214,18 @@ def test_each_of_several_groups_is_a_table_of_its_own() -> None:
     assert read_tables({"sources": ["a"]}, project_name="one")[0].group == "one"
 
 
+def test_a_group_whose_files_names_would_be_too_long_is_a_mistake() -> None:
+    for told in ({"group": "g" * 101}, {"groups": {"g" * 101: {"sources": ["a"]}}}, {}):
+        with pytest.raises(
+            TableError, match=r"group: The group ggg.* 101 .* at most 100"
+        ) as caught:
+            read_tables(
+                {**({} if "groups" in told else {"sources": ["a"]}), **told}, project_name="g" * 101
+            )
+        assert len(caught.value.problems) == 1
+    assert read_table({"sources": ["a"], "group": "g" * 100}, project_name="x").group == "g" * 100
+
+
 def test_the_mistakes_of_all_groups_are_told_at_once() -> None:
     told = tomllib.loads(
         """
@@ -254,13 +266,22 @@ def test_the_mistakes_of_all_groups_are_told_at_once() -> None:
         ('"2027-06-30"', "2027-06-30T00:00:00Z"),
         ("2027-06-30T12:00:00+02:00", "2027-06-30T10:00:00Z"),
         ('"2027-06-30T12:00:00Z"', "2027-06-30T12:00:00Z"),
+        ("2027-06-30T12:00:00.5", "2027-06-30T12:00:00Z"),
+        ("9999-12-31T23:59:59+01:00", "9999-12-31T22:59:59Z"),
+        ("0999-01-01", "0999-01-01T00:00:00Z"),
     ],
 )
 def test_a_source_may_expire_at_a_date_or_moment(told: str, meant: str) -> None:
     assert read(f'sources = ["a"]\nexpires = {told}').expires == meant
 
 
-@pytest.mark.parametrize("told", ['"some day"', "12:00:00", "3", "true"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        *('"some day"', "12:00:00", "3", "true"),
+        *("9999-12-31T23:59:59-01:00", '"0001-01-01T00:00:00+10:00"'),
+    ],
+)
 def test_what_is_no_moment_is_no_end(told: str) -> None:
     (mistake,) = mistakes(f'sources = ["a"]\nexpires = {told}')
     assert ".expires: " in mistake and "2027-06-30" in mistake
