@@ -78,7 +78,7 @@ def open_key(
     try:
         key = load_signing_key(pem, name=name, passphrase=passphrase, min_bits=floor)
     except KeyProblem as problem:
-        if problem.code == "key-weak" and floor == FLOOR:
+        if floor == FLOOR and _is_merely_short(pem, problem, passphrase):
             hint = f"{problem.hint} Where old hosts need this one, set {MIN_BITS}={LOWEST}."
             raise KeyProblem(problem.message, hint=hint, code=problem.code) from None
         raise
@@ -88,6 +88,17 @@ def open_key(
             "make a stronger one and place its public half on the hosts."
         )
     return key
+
+
+def _is_merely_short(pem: bytes, problem: KeyProblem, passphrase: bytes | None) -> bool:
+    """Whether a lower floor would let a key pass; an exponent of 3 or a small order stays what it is."""
+    if problem.code != "key-weak":
+        return False
+    try:
+        load_signing_key(pem, name="", passphrase=passphrase, min_bits=LOWEST)
+    except KeyProblem:
+        return False
+    return True
 
 
 def _floor(environ: Mapping[str, str]) -> int:

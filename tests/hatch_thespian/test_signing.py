@@ -75,6 +75,15 @@ def test_the_guides_1024_bits_are_refused_with_the_remedy_and_allowed_with_a_war
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("words", [("-3", "2048"), ("-3", "1024"), ("768",)])
+def test_a_key_that_no_floor_lets_pass_is_refused_without_that_remedy(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(KeyProblem) as caught:
+        signing_key({TEXT: openssl("genrsa", *words).decode()}, tmp_path)
+    assert caught.value.code == "key-weak" and MIN_BITS not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["512", "4096", "many", "-1024", "\u0661\u0660\u0662\u0664x"])
 def test_the_floor_can_be_set_from_1024_to_2048_only(tmp_path: Path, text: str) -> None:
     pem = openssl("genrsa", "2048").decode()
