@@ -7,10 +7,13 @@ business of `hatch_thespian.sources` and `hatch_thespian.dependencies`.
 from __future__ import annotations
 
 import difflib
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -31,6 +34,7 @@ KEYS = (
 )
 #: What is done with a distribution that has compiled parts and no pure wheel.
 POLICIES = ("refuse", "strip", "allow")
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 #: Keys of hatch itself that may stand in any hook's table.
 _HATCH_KEYS = frozenset(
     {
@@ -288,9 +292,9 @@ class _Reader:
         value: dict[str, Any] = self.told["tli"]
         before = len(self.problems)
         try:
-            tli_from_definition(value)
+            tli_from_definition(value, place=partial(_toml_path, f"{self.path}.tli"))
         except SettingsError as problem:
-            self.problems.append(str(problem).replace("definition", f"{self.path}.tli", 1))
+            self.problems.append(str(problem))
         for place, kind in _not_python(value, f"{self.path}.tli"):
             self.problems.append(f"{place}: a {kind} cannot stand in a TLI")
         return value if len(self.problems) == before else None
@@ -322,11 +326,21 @@ class _Reader:
             self.wrong(key, str(problem))
 
 
+def _toml_path(base: str, *steps: Any) -> str:
+    """A place below a table, with the keys quoted that TOML wants quoted."""
+    for step in steps:
+        if isinstance(step, int):
+            base += f"[{step}]"
+        else:
+            base += f".{step if _BARE.fullmatch(step) else json.dumps(step, ensure_ascii=False)}"
+    return base
+
+
 def _not_python(value: Any, place: str) -> Iterator[tuple[str, str]]:
     """What TOML has and a Python literal has not: dates and times, nan and inf."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _not_python(item, f"{place}.{key}")
+            yield from _not_python(item, _toml_path(place, key))
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _not_python(item, f"{place}[{number}]")

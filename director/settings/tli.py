@@ -169,16 +169,26 @@ def parse_tli(text: str, *, name: str, environ: Mapping[str, str]) -> Tli:
     return _check(found.value, _Wrong(error), found.variables)
 
 
-def tli_from_definition(definition: Mapping[str, Any]) -> Tli:
-    """A TLI from the plain dictionary of a DefineGroup or LoadSource message.
+def definition_path(*steps: Any) -> str:
+    """Where something stands in the definition of a message."""
+    return "definition" + "".join(f"[{step!r}]" for step in steps)
+
+
+def tli_from_definition(
+    definition: Mapping[str, Any], *, place: Callable[..., str] = definition_path
+) -> Tli:
+    """A TLI from a plain dictionary, as of a DefineGroup or LoadSource message.
+
+    Args:
+        definition: that.
+        place: names the place that keys lead to, for messages.
 
     Raises:
         SettingsError: naming the keys that lead to what is wrong.
     """
 
     def error(what: str, *path: Any, hint: str = "") -> SettingsError:
-        place = "".join(f"[{step!r}]" for step in path)
-        return SettingsError(what, path=f"definition{place}", hint=hint)
+        return SettingsError(what, path=place(*path), hint=hint)
 
     return _check(dict(definition), _Wrong(error), {})
 

@@ -94,17 +94,17 @@ def test_every_key_is_taken_as_it_stands() -> None:
         ('sources = ["a"]\ntli = {}', "tli", "'Actors' is missing"),
         (
             'sources = ["a"]\ntli = {Actors = {x = {}}}',
-            "tli['Actors']['x']",
+            "tli.Actors.x",
             "does not name an actor",
         ),
         (
             'sources = ["a"]\ntli.Actors."a.B".OnLoad.Message = [1979-05-27]',
-            "tli.Actors.a.B.OnLoad.Message[0]",
+            'tli.Actors."a.B".OnLoad.Message[0]',
             "a date cannot",
         ),
         (
             'sources = ["a"]\ntli.Actors."a.B".OnLoad.Message = nan',
-            "tli.Actors.a.B.OnLoad.Message",
+            'tli.Actors."a.B".OnLoad.Message',
             "a nan cannot",
         ),
         ('sources = ["a"]\nzzz = 1', "zzz", "known are group, sources"),
@@ -179,6 +179,27 @@ def test_a_tli_may_be_written_as_a_table_and_ships_as_the_literal_that_a_file_ho
         "            },\n        },\n    },\n}\n"
     )
     assert ast.literal_eval(text) == table.inline_tli
+
+
+def test_each_mistake_of_a_tli_written_as_a_table_has_its_toml_path() -> None:
+    told = mistakes(
+        """
+        sources = ["a"]
+        [tli]
+        definition = 1
+        Actors."a.b.C".OnLoad = { Rol = "C" }
+        Actors."d\\ne" = { }
+        Actors."f.G".Since = 2027-01-01
+        """
+    )
+    lines = [
+        line.partition(": ")[0].removeprefix(f"{TABLE}.tli.")
+        for line in "\n".join(told).split("\n")
+    ]
+    assert lines == [
+        *("definition", 'Actors."a.b.C".OnLoad.Rol', 'Actors."d\\ne"', 'Actors."f.G".Since'),
+        'Actors."f.G".Since',
+    ]
 
 
 TOML = st.recursive(
