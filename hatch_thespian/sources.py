@@ -6,6 +6,7 @@ What lives here: the walk, the patterns and what may not be among the files. The
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from director.errors import BuildError
+from director.escape import shown
 from director.tls.archive import Member, check_member_name
 from director.tls.keys import contains_private_key
 from hatch_thespian.problems import Problems, SeveralProblems
@@ -60,7 +62,7 @@ def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path]
     """
     directory = sources_directory(table, root)
     if not directory.is_dir():
-        text = f"{table.path}.sources-dir: there is no directory {directory}."
+        text = f"{table.path}.sources-dir: there is no directory {_printable(directory)}."
         problems.add(text, code="sources")
         return Selected(directory, (), whole=False)
     linked = dict(_walk(directory, {path.resolve() for path in skip}))
@@ -75,7 +77,8 @@ def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path]
         )
         why |= dict.fromkeys(matched, f"{place} {pattern}")
         if not matched and not pattern.startswith("!"):
-            problems.add(f"{place}: {pattern!r} matches no file in {directory}.", code="sources")
+            text = f"{place}: {pattern!r} matches no file in {_printable(directory)}."
+            problems.add(text, hint=_without_dot(pattern), code="sources")
     wanted = GitIgnoreSpec.from_lines(table.sources)
     unwanted = GitIgnoreSpec.from_lines(table.exclude)
     members = []
@@ -86,10 +89,11 @@ def select(table: Table, root: Path, problems: Problems, *, skip: Sequence[Path]
                 members.append(Member(name, read_source(directory, name, linked=linked[name])))
     whole = len(problems.found) == taken
     if not members and len(problems.found) == before:
-        problems.add(
-            f"{table.path}.exclude: it leaves no file of those that sources selects.",
-            code="sources",
-        )
+        if any(wanted.match_file(name) for name in names):
+            text = f"{table.path}.exclude: it leaves no file of those that sources selects."
+        else:
+            text = f"{table.path}.sources: its patterns with ! leave no file of those that others select."
+        problems.add(text, hint="Name the files to ship.", code="sources")
     return Selected(directory, tuple(members), why, whole, dict(_idle(table, names)))
 
 
@@ -98,7 +102,14 @@ def _idle(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for number, pattern in enumerate(table.exclude):
         spec = GitIgnoreSpec.from_lines([pattern.removeprefix("!")])
         if not any(spec.match_file(name) for name in (*names, *_NEVER)):
-            yield pattern, f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
+            told = f"{table.path}.exclude[{number}]: {pattern!r} matches no file."
+            yield pattern, f"{told} {_without_dot(pattern)}".rstrip()
+
+
+def _without_dot(pattern: str) -> str:
+    """A hint for a pattern that is written as a shell's."""
+    bare = re.sub(r"^(\./+)+", "", pattern)
+    return f"Patterns begin without ./: write {bare!r}." if bare != pattern else ""
 
 
 def matches(patterns: Sequence[str], name: str) -> bool:
@@ -123,8 +134,8 @@ def refuse_private_keys(table: Table, root: Path, *, output: Path) -> None:
 
 
 def _printable(path: Path) -> str:
-    """A path that any stream can take: bytes that are no UTF-8 as ``\\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path that fits in a line of any stream: bytes that are no UTF-8 as ``\\xNN``, control characters as escapes."""
+    return shown(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def is_key_file(path: Path) -> bool:
@@ -192,10 +203,11 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
         BuildError: codes member-name, link, sources, private-key.
     """
     path = directory / name
+    told = _printable(path)
     wrong = check_member_name(name)
     if wrong:
         raise BuildError(
-            f"{_printable(path)}: its name {wrong}.",
+            f"{told}: its name {wrong}.",
             hint="Rename it or exclude it.",
             code="member-name",
         )
@@ -204,23 +216,23 @@ def read_source(directory: Path, name: str, *, linked: bool = True) -> bytes:
         if linked or stat.S_ISLNK(mode):
             if not path.resolve().is_relative_to(directory.resolve()):
                 raise BuildError(
-                    f"{path}: it is a link to {path.resolve()}, outside of {directory}.",
+                    f"{told}: it is a link to {_printable(path.resolve())}, outside of {_printable(directory)}.",
                     hint="Copy the file, or exclude it.",
                     code="link",
                 )
             mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # opening a FIFO would wait for ever
             raise BuildError(
-                f"{path}: it is not a regular file.", hint="Exclude it.", code="sources"
+                f"{told}: it is not a regular file.", hint="Exclude it.", code="sources"
             )
         data = path.read_bytes()
     except OSError as problem:
         raise BuildError(
-            f"{path}: {problem.strerror}.", hint="Mend or exclude it.", code="sources"
+            f"{told}: {problem.strerror}.", hint="Mend or exclude it.", code="sources"
         ) from None
     if contains_private_key(data) or _is_der_key(data):
         raise BuildError(
-            f"{path}: it holds a private key, which must never be shipped.",
+            f"{told}: it holds a private key, which must never be shipped.",
             hint="Move it out of the sources, or exclude it.",
             code="private-key",
         )

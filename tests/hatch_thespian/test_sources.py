@@ -120,6 +120,29 @@ def test_everything_wrong_with_the_selection_is_told_at_once(
     assert "sources[1]: 'nothing/*.py' matches no file" in text and "BEGIN" not in text
 
 
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (("!app/",), r"sources: its patterns with ! leave no file"),
+        (("app/", "!app/"), r"sources: its patterns with ! leave no file"),
+        (("./app/*.py",), r"sources\[0\]: './app/\*\.py' matches no file in .* write 'app/\*\.py'"),
+    ],
+)
+def test_patterns_that_select_nothing_are_told_with_the_reason(
+    tree: Path, sources: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(SeveralProblems, match=words) as caught:
+        names(tree, *sources)
+    assert "exclude:" not in str(caught.value)
+
+
+def test_a_line_feed_in_a_files_name_makes_no_line_of_its_own(tree: Path) -> None:
+    (tree / "app/a\nthespian: all is well").write_text("")
+    with pytest.raises(SeveralProblems) as caught:
+        names(tree, "app/")
+    assert "\n" not in str(caught.value) and r"a\nthespian: all" in str(caught.value)
+
+
 def test_an_exclude_that_leaves_nothing_and_a_missing_directory_are_told(tree: Path) -> None:
     with pytest.raises(BuildError, match="leaves no file"):
         names(tree, "app/", exclude=("*",))
