@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,6 +137,7 @@ def check_archive(
     environ: Mapping[str, str],
     *,
     project: str = "",
+    stripped: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Import every actor class from the finished archive.
 
@@ -145,6 +147,7 @@ def check_archive(
         external: requirements that hosts meet; what of them is not installed here stays unchecked.
         environ: the build's environment; the sources see it without the signing key.
         project: the name of the project whose own metadata is in the archive; empty: there is none.
+        stripped: compiled modules that were left out, with whose they were.
 
     Returns:
         warnings: what could not be checked.
@@ -190,11 +193,26 @@ def check_archive(
             text = str(told["text"]).replace(f"{source}/", "").strip()
             problems.add(
                 f"{actor} does not work from the finished archive:\n{text}\n",
-                hint=_remedy(str(told["kind"]), missing, project),
+                hint=_stripped(missing, text, stripped or {})
+                or _remedy(str(told["kind"]), missing, project),
                 code="check",
             )
     problems.check()
     return warnings
+
+
+def _stripped(missing: str, text: str, stripped: Mapping[str, str]) -> str:
+    """A hint where what is missing is a part that a strip took away."""
+    for module, owner in stripped.items():
+        package, _, name = module.rpartition(".")
+        # What `from package import name` says of a module that is not there.
+        said = rf"cannot import name '{re.escape(name)}' from [a-z ]*'{re.escape(package)}'"
+        if missing == module or re.search(said, text):
+            return (
+                f'{module} is a compiled part of {owner}, which native = "strip" left out: it does not work without. '
+                'Set native to "allow" for it, or name it in external, where hosts have it.'
+            )
+    return ""
 
 
 def _remedy(kind: str, missing: str, project: str) -> str:
@@ -208,6 +226,8 @@ def _remedy(kind: str, missing: str, project: str) -> str:
             f"Add {missing} to deps, or to external where hosts have it. Is it the project itself? "
             "hatch and setuptools ship its metadata; gensrc knows none."
         )
+    if missing.partition(".")[0] in {"director", "hatch_thespian"}:
+        return 'Hosts have it: name its distribution, external = ["hatch-thespian"].'
     if missing:
         return (
             f"Add what brings {missing} to deps or sources; if it is one of external, install that here, "

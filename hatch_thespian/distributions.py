@@ -45,7 +45,8 @@ class Dist:
     """A distribution with its files.
 
     ``info`` is the name of its ``.dist-info``; ``members`` lack RECORD, which `bundle` writes anew. ``tag`` is the
-    compressed tag set of its wheel. ``homepage`` and ``summary`` may be empty.
+    compressed tag set of its wheel. ``homepage`` and ``summary`` may be empty. ``stripped`` are compiled parts that
+    it had.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Dist:
     tag: str = PURE
     summary: str = ""
     homepage: str = ""
+    stripped: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -114,6 +116,14 @@ class Bundle:
 def is_native(name: str) -> bool:
     """Whether a member is machine code, by its name."""
     return _NATIVE.search(name) is not None
+
+
+def module_of(member: str) -> str:
+    """The dotted name of the module that a member is, also a compiled one."""
+    folder, _, base = member.rpartition("/")
+    return (
+        f"{folder}/{base.partition('.')[0]}".strip("/").removesuffix("/__init__").replace("/", ".")
+    )
 
 
 def left_out(name: str, info: str) -> bool:
@@ -250,7 +260,7 @@ def apply_native(
             for one in dist.members
             if not is_native(one.name)
         )
-        return replace(dist, members=kept, tag=PURE)
+        return replace(dist, members=kept, tag=PURE, stripped=dist.native)
     part = ", ".join(dist.native[:3]) or f"a wheel for {dist.tag.rpartition('-')[2]} only"
     asked = " → ".join((*way, dist.name))
     problems.add(

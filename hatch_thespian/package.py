@@ -205,9 +205,13 @@ def finish(
         with steps.step("checking") as step:
             from hatch_thespian.check import check_archive
 
-            name_there = parts.dist.name if parts.dist else ""
             told += check_archive(
-                archive, actors, parts.bundle.external, environ, project=name_there
+                archive,
+                actors,
+                parts.bundle.external,
+                environ,
+                project=parts.dist.name if parts.dist else "",
+                stripped=parts.stripped,
             )
             step.told = f"checked that {len(actors)} actors import from it"
     with steps.step("signing") as step:

@@ -18,7 +18,7 @@ from director.tls.archive import Member
 from director.tls.naming import reserved_names
 from director.tls.version import is_outsized
 from hatch_thespian.checks import check_actors
-from hatch_thespian.distributions import PURE, Bundle, Dist, is_native, record
+from hatch_thespian.distributions import PURE, Bundle, Dist, is_native, module_of, record
 from hatch_thespian.problems import Problems
 
 _SOURCES = "the sources"
@@ -62,6 +62,14 @@ class Parts:
             return ()
         mine = sorted([*self.own, *self.dist.members], key=lambda one: one.name)
         return (*self.dist.members, record(self.dist.info, mine))
+
+    @property
+    def stripped(self) -> dict[str, str]:
+        """The compiled modules that were left out, with whose they were."""
+        gone = {module_of(one.name): _SOURCES for one in self.sources if one not in self.own}
+        for dist in self.bundle.distributions:
+            gone |= {module_of(name): dist.name for name in dist.stripped}
+        return gone
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -29,10 +29,17 @@ def check(
     external: tuple[str, ...] = ("thespian",),
     environ: dict[str, str] | None = None,
     project: str = "",
+    stripped: dict[str, str] | None = None,
 ) -> list[str]:
     members = [Member(name, text.encode()) for name, text in sorted(sources.items())]
-    archive = write_archive(members)
-    return check_archive(archive, actors or ("app.Main",), external, environ or {}, project=project)
+    return check_archive(
+        write_archive(members),
+        actors or ("app.Main",),
+        external,
+        environ or {},
+        project=project,
+        stripped=stripped,
+    )
 
 
 def failure(sources: dict[str, str], *actors: str, **more: object) -> str:
@@ -216,6 +223,22 @@ def test_metadata_that_is_missing_is_no_missing_module() -> None:
     _, told = check(source, external=("thespian", "App>=3"))
     assert told == "app.Main is unchecked: it asks for the metadata of App."
     assert "Add app to deps" in failure(source, external=("thespian", "app-of-another"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from .rpds import f", "import rpds.rpds", "from rpds import rpds", "from . import rpds"],
+)
+def test_what_a_strip_broke_is_told_as_that(line: str) -> None:
+    source = {"app.py": f"import rpds\n{GOOD}", "rpds/__init__.py": f"{line}\n"}
+    text = failure(source, stripped={"other._c": "Other", "rpds.rpds": "rpds-py"})
+    assert "rpds.rpds is a compiled part of rpds-py, which native" in text and "deps" not in text
+    assert "rpds-py" not in failure(source, stripped={"rpds.other": "rpds-py"})
+
+
+def test_what_the_host_itself_brings_is_named_by_its_distribution() -> None:
+    text = failure({"app.py": f"import director\n{GOOD}"})
+    assert 'external = ["hatch-thespian"]' in text and "Add what brings" not in text
 
 
 def test_what_is_present_is_read_from_the_installed_files(

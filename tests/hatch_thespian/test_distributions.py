@@ -133,7 +133,7 @@ def test_what_is_left_after_a_strip_is_the_same_from_the_wheel_of_every_python(
         tag = f"cp3{minor}-cp3{minor}-manylinux_2_17_x86_64"
         wheel = read_wheel(make_wheel(tmp_path, "fast", files=files, tag=tag))
         made.append(bundle([apply_native(wheel, {"*": "strip"}, (), Problems(), "")], {}))
-    assert made[0] == made[1]
+    assert made[0].members == made[1].members and made[0].described == made[1].described
     told = {one.name: one.data.decode() for one in made[0].members}["fast-1.0.dist-info/WHEEL"]
     assert told.splitlines()[2:] == ["Root-Is-Purelib: true", "Tag: py3-none-any"]
 

@@ -7,7 +7,7 @@ import pytest
 from director.settings.tli import tli_from_definition
 from director.tls.archive import Member
 from hatch_thespian.checks import check_sources
-from hatch_thespian.distributions import Dist, bundle, without
+from hatch_thespian.distributions import Dist, apply_native, bundle, without
 from hatch_thespian.parts import Parts, check_parts
 from hatch_thespian.problems import Problems
 
@@ -151,6 +151,22 @@ def test_own_compiled_parts_are_stripped_or_bind_the_host() -> None:
         "py3-none-any",
     )
     assert Parts("app", "1", "", sources, native="allow").tags[0].startswith("cp3")
+
+
+def test_what_was_stripped_is_known_by_module_and_owner() -> None:
+    files = ("fast/_c.cpython-311-x86_64-linux-gnu.so", "fast.libs/libz.so.1", "quick.pyd")
+    dist = Dist(
+        "Fast", "1", "MIT", "i", (), tuple(Member(one, b"") for one in files), "cp311-cp311-x"
+    )
+    stripped = apply_native(dist, {"*": "strip"}, (), Problems(), "")
+    own = (Member("app/a.py", b""), Member("app/_c.abi3.so", b"x"))
+    parts = Parts("app", "1", "", own, bundle=bundle([stripped], {}), native="strip")
+    assert parts.stripped == {
+        "app._c": "the sources",
+        "fast._c": "Fast",
+        "fast.libs.libz": "Fast",
+        "quick": "Fast",
+    }
 
 
 def test_the_listing_tells_why_each_member_is_in() -> None:
