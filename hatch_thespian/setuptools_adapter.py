@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +129,13 @@ def needed(told: dict[str, Any], name: str, root: Path, output: Path) -> list[st
     """
     from hatch_thespian.problems import Problems
     from hatch_thespian.sources import select, sources_directory
-    from hatch_thespian.table import TableError, read_tables
+    from hatch_thespian.table import Table, TableError, read_tables
 
+    tables: Sequence[Table]
     try:
         tables = read_tables(told, project_name=name, path=TABLE)
-    except TableError:
-        return []
+    except TableError as wrong:
+        tables = wrong.tables
     found = set()
     for table in tables:
         directory = sources_directory(table, root)

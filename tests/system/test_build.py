@@ -513,6 +513,10 @@ def test_setuptools_without_a_key_with_mistakes_and_without_the_table(builder: B
     told = done.stdout + done.stderr
     assert done.returncode != 0 and builder.made() == []
     assert "tool.setuptools-thespian.sorces: there is no such key; did you mean 'sources'?" in told
+    done = builder.run(*PLAIN)  # from the sdist, which has the files of the table all the same
+    told = done.stdout + done.stderr
+    assert "tool.setuptools-thespian.sorces: " in told and "MANIFEST.in" not in told
+    shutil.rmtree(builder.dist)
     asked = (
         "import sys, hatch_thespian.setuptools_adapter; "
         "print({'cryptography', 'hatchling'} & set(sys.modules))"
