@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from email.message import Message
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
@@ -46,7 +47,7 @@ class Dist:
 
     ``info`` is the name of its ``.dist-info``; ``members`` lack RECORD, which `bundle` writes anew. ``tag`` is the
     compressed tag set of its wheel. ``homepage`` and ``summary`` may be empty. ``stripped`` are compiled parts that
-    it had.
+    it had. ``python`` is its Requires-Python, which may be empty.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Dist:
     summary: str = ""
     homepage: str = ""
     stripped: tuple[str, ...] = ()
+    python: str = ""
 
     @property
     def key(self) -> str:
@@ -175,7 +177,8 @@ def requires_of(metadata: Message) -> tuple[Requirement, ...]:
 class Reached:
     """What the walk found: ``why`` for each kept key, the way to it; what was external; what is missing.
 
-    ``unmet`` tells each requirement that is missing or that another version would meet, and who has it.
+    ``unmet`` tells each requirement that is missing or that another version would meet, and who has it; and, for
+    another Python, what does not run there.
     """
 
     why: dict[str, tuple[str, ...]]
@@ -225,12 +228,23 @@ def reach(
         if found is None:
             missing.setdefault(key, way)
             continue
+        if python and not _runs(found, python):
+            unmet[
+                f"{found.name} {found.version} does not run, since it needs Python {found.python}"
+            ] = None
         why.setdefault(key, way)
         for asked in ("", *sorted(wanted.extras)):
             if (key, asked) not in seen:
                 seen.add((key, asked))
                 queue.extend((one, asked, (*why[key], found.name)) for one in found.requires)
     return Reached(why, tuple(sorted(met)), missing, tuple(sorted(unmet)))
+
+
+def _runs(dist: Dist, python: str) -> bool:
+    try:
+        return SpecifierSet(dist.python).contains(f"{python}.99")
+    except InvalidSpecifier:  # as pip has it
+        return True
 
 
 def _meets(dist: Dist, wanted: Requirement) -> bool:

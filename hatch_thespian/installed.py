@@ -181,6 +181,7 @@ def read_installed(found: importlib.metadata.Distribution) -> Dist:
         tag=_tag(found.read_text("WHEEL") or ""),
         summary=str((found.metadata.get_all("Summary") or [""])[0]),
         homepage=homepage_of(found.metadata),  # type: ignore[arg-type]
+        python=str((found.metadata.get_all("Requires-Python") or [""])[0]),
     )
 
 

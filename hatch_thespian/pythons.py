@@ -1,8 +1,8 @@
 """Whether what was resolved for one Python is whole on the others that a source admits.
 
-pip resolves for the Python that it runs on, and requirements may ask for more on another (``python_version`` in their
-markers). What lives here: which Pythons lack something then, and a ``requires-python`` that leaves them out. Pure: no
-I/O.
+pip resolves for the Python that it runs on. On another, requirements may ask for more (``python_version`` in their
+markers), and a version that was chosen here may not run. What lives here: which Pythons lack something then, and a
+``requires-python`` that leaves them out. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def narrowed(requires_python: str, lacking: Mapping[int, Sequence[str]]) -> tupl
         for one in lacking[minor]:
             where.setdefault(one, []).append(minor)
     return result, [
-        f"On Python {_listed(minors)} {one}: the file is for Python {result}. Name it in deps to have it on all."
+        f"On Python {_listed(minors)} {one}: the file is for Python {result}. To have it on all, "
+        "name in deps what is missing, or a version that fits."
         for one, minors in where.items()
     ]
 

@@ -71,6 +71,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Dist:
         tag="-".join(path.stem.split("-")[-3:]),
         summary=str(metadata.get("Summary") or ""),
         homepage=homepage_of(metadata),
+        python=str(metadata.get("Requires-Python") or ""),
     )
 
 

@@ -161,7 +161,11 @@ FILES: dict[str, str | bytes] = {
 
 
 def test_a_wheels_members_are_its_modules_data_metadata_and_licences(tmp_path: Path) -> None:
-    read = read_wheel(make_wheel(tmp_path, "farm-tools", files=FILES, requires=["a>1"]))
+    told = ["License-Expression: MIT", "Requires-Python: >=3.12"]
+    read = read_wheel(
+        make_wheel(tmp_path, "farm-tools", files=FILES, requires=["a>1"], metadata=told)
+    )
+    assert read.python == ">=3.12"
     assert [one.name for one in read.members] == [
         "farm_tools/__init__.py",
         "farm_tools/scales.json",

@@ -45,6 +45,18 @@ def test_another_version_than_is_bundled_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    ("python", "lacking"),
+    [(">=3.12", [11]), ("<3.14", list(range(14, 20))), (">=3.6.*", []), ("", []), (">=3.11.4", [])],
+)
+def test_a_version_that_does_not_run_there_is_found(python: str, lacking: list[int]) -> None:
+    dist = Dist("a", "1.0", "MIT", "", (), (), python=python)
+    told = lacks({"a": dist}.get, [Requirement("a")], here=13)
+    assert sorted(told) == lacking
+    for sentence in told.values():
+        assert sentence == (f"a 1.0 does not run, since it needs Python {python}",)
+
+
+@pytest.mark.parametrize(
     ("told", "bad", "expected", "where"),
     [
         (">=3.11", range(12, 20), ">=3.11,<3.12", "3.12 and later"),
