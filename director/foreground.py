@@ -25,12 +25,13 @@ from director.control import DirectorControl
 from director.duty import Duty
 from director.errors import DirectorError, SettingsError
 from director.journal import LOG_VARIABLE, is_journal, json_line, priority
+from director.launch import START_LIMIT
 from director.logpipe import LogPipe
 from director.notify import Notifier
 from director.reload import Reloads, read
 from director.service import SERVICE_VARIABLE
 from director.startup import ANSWER, Loads, Tell
-from director.system import MEANT_END, START_LIMIT, STOP_LIMIT
+from director.system import MEANT_END, STOP_LIMIT
 
 #: Seconds between looks at the two processes, and between questions to the Director.
 LOOK, ASK = 0.5, 5.0

@@ -1,36 +1,34 @@
 """The processes of one actor system: whether they run, starting them, seeing that all have ended.
 
-What lives here: the admin port, the process that starts a system, ``system.json`` in the state directory, and what
-a dead Admin left behind. What does not: talking to the system (`director.control`).
+What lives here: the admin port, what ``system.json`` in the state directory tells, and what a dead Admin left behind.
+What does not: the process that starts a system and writes that file (`director.launch`), talking to the system
+(`director.control`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from director.convention import SOURCE_VARIABLE
+from director import kernel, launch
 from director.errors import DirectorError, SettingsError
-from director.files import LONGEST_STATE, read_regular, write_atomically
+from director.files import LONGEST_STATE, read_regular
 from director.settings.config import Config, logging_refused
 
-#: Seconds that starting a system, and ending its processes, may take.
-START_LIMIT, STOP_LIMIT = 60.0, 15.0
+#: Seconds that ending the processes of a system may take.
+STOP_LIMIT = 15.0
 #: Seconds that what actors started may go on when all actors have ended.
 STRAY_LIMIT = 2.0
 #: The system bases that go on by themselves and can be reached from other processes.
 BASES_THAT_STAY = ("multiprocTCPBase", "multiprocUDPBase")
-_HOST = "director.actors.host"
 #: The file in the state directory that the Director leaves when the system is shut down and did not die.
 MEANT_END = "ended"
 
@@ -119,24 +117,20 @@ class SystemProcesses:
             self._make(place)
         (self.state / MEANT_END).unlink(missing_ok=True)
         self.say(f"starting {self.config.system_base} at admin port {self.config.admin_port}")
-        told = self._run_host()
+        told = launch.run_host(self.config.directory, self.state, self.environ)
         if told.get("logging"):
             raise logging_refused(self.config.directory, self.environ, told["logging"])
+        if told.get("state"):
+            raise DirectorError(
+                f"No actor system was started: {self._record} cannot be written: {told['state']}.",
+                hint="Make room, or mend the permissions there.",
+                code="state",
+            )
         if not told.get("ok"):
             raise DirectorError(
                 f"The actor system did not start: {told.get('error', 'no reason given')}.",
                 hint=f"Look into {self.config.log_directory}; is port {self.config.admin_port} free?",
             )
-        try:
-            write_atomically(self._record, json.dumps(told).encode(), mode=0o600)
-        except OSError as problem:
-            # Nobody could find its processes again.
-            self._kill_session(int(told["session"]))
-            raise DirectorError(
-                f"The actor system was ended again: {self._record} cannot be written: {problem.strerror}.",
-                hint="Make room, or mend the permissions there.",
-                code="state",
-            ) from None
 
     def require_access(self) -> None:
         """See that this user may change what runs, before anything is sent: the port does not ask who sends.
@@ -160,25 +154,27 @@ class SystemProcesses:
 
     def members(self) -> list[int]:
         """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""
-        session = self._known("session")
+        session, starter = self._known("session"), self._known(launch.STARTING)
+        if starter and not self._is_ours(starter):
+            return (
+                self.strays()
+            )  # of a start that was killed before it was done, and told of no session
         # A session's number may be another's by now: only processes that tell where they are from count.
-        return [pid for pid in session_members(session) if self._is_ours(pid)] if session else []
+        found = kernel.session_members(session) if session else []
+        return [pid for pid in found if self._is_ours(pid)]
 
     def strays(self) -> list[int]:
         """The ids of processes that actors started and that left the system's session; their environment tells.
 
         Whoever runs this, perhaps on an actor's behalf, is none.
         """
-        mark = f"DIRECTOR_SYSTEM={self.state}".encode()
         session, own = self._known("session"), {os.getpid(), os.getppid()}
         found = []
-        for pid in _all():
-            try:
-                told = pid not in own and Path(f"/proc/{pid}/environ").read_bytes()
-                if told and mark in told.split(b"\0") and os.getsid(pid) != session:
-                    found.append(pid)
-            except OSError:
-                continue  # it ended meanwhile, or is another user's
+        for pid in kernel.all_pids():
+            if pid not in own and self._mark in kernel.environment_of(pid):
+                with contextlib.suppress(OSError):  # it ended meanwhile
+                    if os.getsid(pid) != session:
+                        found.append(pid)
         return found
 
     def admin_lives(self) -> bool:
@@ -207,13 +203,9 @@ class SystemProcesses:
     def environment(self) -> dict[str, str] | None:
         """The variables that the running system was started with; None where that cannot be seen."""
         for pid in self.members():
-            try:
-                told = Path(f"/proc/{pid}/environ").read_bytes()
-            except OSError:
-                continue
-            pairs = (os.fsdecode(part).partition("=") for part in told.split(b"\0") if part)
+            pairs = (os.fsdecode(part).partition("=") for part in kernel.environment_of(pid))
             found = {name: value for name, _, value in pairs}
-            if "DIRECTOR_SYSTEM" in found:
+            if launch.SYSTEM_VARIABLE in found:
                 return found
         return None
 
@@ -232,12 +224,12 @@ class SystemProcesses:
                 asked = True
                 deadline = min(deadline, time.monotonic() + STRAY_LIMIT)
                 for pid in left:
-                    _kill(pid, signal.SIGTERM)
+                    kernel.kill(pid, signal.SIGTERM)
             time.sleep(0.05)
         left += self.strays()
-        killed = [pid for pid in left if _kill(pid, signal.SIGKILL)]
+        killed = [pid for pid in left if kernel.kill(pid, signal.SIGKILL)]
         deadline = time.monotonic() + 5
-        while (self.members() or any(map(_there, killed))) and time.monotonic() < deadline:
+        while (self.members() or any(map(kernel.is_there, killed))) and time.monotonic() < deadline:
             time.sleep(0.02)
         self._record.unlink(missing_ok=True)
         return killed
@@ -250,7 +242,7 @@ class SystemProcesses:
         """
         left = self.members() + self.strays()
         for pid in left:
-            _kill(pid, signal.SIGTERM)
+            kernel.kill(pid, signal.SIGTERM)
         self.wait_until_gone(2.0)
         return left
 
@@ -261,20 +253,21 @@ class SystemProcesses:
 
     @property
     def _record(self) -> Path:
-        return self.state / "system.json"
+        return self.state / launch.RECORD
+
+    @property
+    def _mark(self) -> bytes:
+        return os.fsencode(f"{launch.SYSTEM_VARIABLE}={self.state}")
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether a process is a fork of our host process: it has its command line, or its environment."""
-        for name in ("cmdline", "environ"):
-            try:
-                told = Path(f"/proc/{pid}/{name}").read_bytes()
-            except OSError:
-                continue  # it ended, or is another user's
-            if name == "cmdline" and _HOST.encode() in told:
-                return str(self.state).encode() in told.split(b"\0")
-            if name == "environ" and f"DIRECTOR_SYSTEM={self.state}".encode() in told.split(b"\0"):
-                return True
-        return False
+        """Whether a process is a fork of our host process: it has its command line, or its environment.
+
+        A title that an actor, or Thespian itself, gives to its process is written over the command line.
+        """
+        command = kernel.command_line_of(pid)
+        if any(launch.HOST.encode() in word for word in command):
+            return os.fsencode(self.state) in command
+        return self._mark in kernel.environment_of(pid)
 
     def _make(self, place: Path) -> None:
         try:
@@ -288,113 +281,3 @@ class SystemProcesses:
                 path=str(setting),
                 hint="Name a directory that the service may write to.",
             ) from None
-
-    def _host_environment(self) -> dict[str, str]:
-        """Also where an actor of some source starts the system: no process of it is of that source."""
-        kept = {name: value for name, value in self.environ.items() if name != SOURCE_VARIABLE}
-        return {**kept, "DIRECTOR_SYSTEM": str(self.state)}
-
-    def _run_host(self) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="director-start-") as folder:
-            result = Path(folder) / "result.json"
-            # `-I` leaves out PYTHON* variables and the working directory: actors inherit sys.path.
-            command = [sys.executable, "-I", "-m", _HOST]
-            process = subprocess.Popen(
-                [*command, str(self.config.directory), str(self.state), str(result)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env=self._host_environment(),
-                close_fds=True,
-                start_new_session=True,
-            )
-            try:
-                process.wait(START_LIMIT)
-            except subprocess.TimeoutExpired:
-                _kill_start(result)
-                process.wait()
-                return {"ok": False, "error": f"no answer within {START_LIMIT:.0f} s"}
-            told: dict[str, Any]
-            if result.is_file():
-                told = json.loads(result.read_text(encoding="utf-8"))
-            else:
-                error = f"the starting process ended with {process.returncode}"
-                told = {"ok": False, "error": error}
-            if not told["ok"]:
-                _kill_start(result)
-            return told
-
-    def _kill_session(self, session: int) -> None:
-        """A system that came up by half is no system: nothing of it stays."""
-        deadline = time.monotonic() + 5
-        while (
-            left := [pid for pid in session_members(session) if self._is_ours(pid)]
-        ) and time.monotonic() < deadline:
-            for pid in left:  # again and again: one may have forked meanwhile
-                _kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
-
-
-def _kill_start(result: Path) -> None:
-    """Kill every process of a start that failed: an Admin of it has a session of its own, but the same command line.
-
-    Args:
-        result: the file of this very start, which no other process was told of.
-    """
-    deadline = time.monotonic() + 5
-    while (left := _told_of(result)) and time.monotonic() < deadline:
-        for pid in left:  # again and again: one may have forked meanwhile
-            _kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
-
-
-def _told_of(result: Path) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            told = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if os.fsencode(result) in told:
-            found.append(int(entry.name))
-    return found
-
-
-def session_members(session: int) -> list[int]:
-    """The ids of the living processes of a session (Linux; elsewhere none are found)."""
-    found = []
-    for pid in _all():
-        try:
-            if os.getsid(pid) != session:  # a call of the kernel's costs less than a file of its
-                continue
-            fields: Sequence[str] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        if fields[0] not in "ZX":
-            found.append(pid)
-    return found
-
-
-def _there(pid: int) -> bool:
-    """Whether a process that was killed has not ended yet: its environment is gone a moment before."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def _all() -> list[int]:
-    """The ids of all processes."""
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
-    except OSError:
-        return []
-
-
-def _kill(pid: int, number: signal.Signals) -> bool:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True

@@ -27,6 +27,8 @@ FLOORS = [
     {
         "director.audit",
         "director.cache",
+        "director.kernel",
+        "director.launch",
         "director.marks",
         "director.service",
         "director.store",

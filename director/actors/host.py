@@ -2,8 +2,8 @@
 
 Run as ``python -I -m director.actors.host DIRECTORY STATE RESULT`` with ``/`` as working directory and
 ``/dev/null`` for all three standard files. Thespian's Admin and every actor inherit this process's files, path,
-signal handlers and imported modules, so it has none that matter. It writes one JSON document to RESULT and ends;
-the actor system goes on.
+signal handlers and imported modules, so it has none that matter. It writes the record of the system, and one JSON
+document to RESULT, and ends; the actor system goes on. Whoever asked for the start may have ended meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from director import convention
+from director import convention, launch
 from director.actors import runtime
 from director.actors.doors import AUTHORITY_CLASS, DIRECTOR_CLASS
 from director.actors.known import forget_all
@@ -43,6 +43,12 @@ def start(config: Config, state: Path) -> dict[str, Any]:
 
     forget_all(state)
     runtime.install(state)
+    known = {"admin_port": config.admin_port, "system_base": config.system_base}
+    try:
+        # Before anything is: who finds this process dead ends what it left.
+        launch.write_record(state, {launch.STARTING: os.getpid(), **known})
+    except OSError as problem:
+        return {"ok": False, "state": problem.strerror}
     os.environ["THESPLOG_FILE"] = config.log_file
     os.environ["THESPLOG_FILE_MAXSIZE"] = str(config.log_size)
     capabilities = dict(config.capabilities)
@@ -65,13 +71,12 @@ def start(config: Config, state: Path) -> dict[str, Any]:
     standing = system.ask(authority, message, limit)
     if not isinstance(standing, dict) or standing.get("AuthorityResponse") != "Standing":
         return {"ok": False, "error": f"the Source Authority did not answer: {standing!r}"}
-    return {
-        "ok": True,
-        "admin_pid": identity["AdminPid"],
-        "session": identity["Session"],
-        "admin_port": config.admin_port,
-        "system_base": config.system_base,
-    }
+    told = {"ok": True, "admin_pid": identity["AdminPid"], "session": identity["Session"], **known}
+    try:
+        launch.write_record(state, told)
+    except OSError as problem:
+        return {"ok": False, "state": problem.strerror}  # the first record stays
+    return told
 
 
 def logging_problem(config: Config) -> str:
@@ -127,13 +132,17 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     allow_connections()
+    os.environ.pop(
+        launch.START_VARIABLE, None
+    )  # the kernel goes on telling it of this process and its forks
     try:
         config = read_config(directory, os.environ)
         refused = logging_problem(config)
         told = {"ok": False, "logging": refused} if refused else start(config, state)
     except Exception as problem:  # noqa: BLE001 - the caller tells the user; there is nobody else
         told = {"ok": False, "error": f"{type(problem).__name__}: {problem}"}
-    result.write_text(json.dumps(told), encoding="utf-8")
+    with contextlib.suppress(FileNotFoundError):  # nobody waits for it any more
+        result.write_text(json.dumps(told), encoding="utf-8")
     return 0 if told["ok"] else 1
 
 

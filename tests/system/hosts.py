@@ -111,7 +111,6 @@ class LabHost:
             check=True,
             timeout=60,
         )
-        (state / "system.json").write_text(result.read_text())
 
     def done(self, *arguments: str, limit: float = 60) -> str:
         """Run a director command that has to succeed; returns its output."""

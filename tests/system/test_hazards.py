@@ -18,7 +18,7 @@ import pytest
 
 from director.actors.host import OPEN_FILES
 from director.errors import LoadFailed, NotRunning
-from director.system import session_members
+from director.kernel import session_members
 from tests.conftest import Host
 from tests.system.test_running import ask, director, eventually, sources, tli
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from director.errors import DirectorError, LoadFailed, NotFound, NotRunning, NotValidated
-from director.system import session_members
+from director.kernel import session_members
 from director.tls.keys import generate_key
 from tests.conftest import Host, make_tls
 

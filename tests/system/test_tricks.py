@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 from director.control import DirectorControl
 from director.errors import DirectorError, LoadFailed, SettingsError
-from director.system import session_members
 from tests.conftest import Host
 from tests.system.test_running import ask, director, sources, tli
 
@@ -82,19 +80,6 @@ def test_odd_entries_that_are_named_like_sources_hide_no_good_one(host: Host) ->
     assert done.returncode == 0 and "app-1.0.tls" in done.stdout
     assert director(host, "refresh", timeout=60).returncode == 0
     assert ask(host, {})["word"] == "one"
-
-
-def test_a_system_whose_record_cannot_be_written_is_ended_again(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(target: Path, data: bytes, *, mode: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
-
-    monkeypatch.setattr("director.system.write_atomically", full)
-    with pytest.raises(DirectorError, match=r"system\.json") as caught:
-        host.control.start()
-    assert caught.value.code == "state" and "Make room" in caught.value.hint
-    assert not [one for one in _sessions(host.control.state) if session_members(one)]
 
 
 def test_logging_that_is_refused_leaves_no_process_and_a_free_port(host: Host) -> None:
