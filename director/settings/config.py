@@ -7,6 +7,7 @@ stand as they are or quoted; ``othercaps.cfg`` and ``thesplog.cfg`` are Python d
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from director.errors import SettingsError
 from director.settings.files import SETTINGS, Setting, SettingFiles
-from director.settings.logdefs import default_logging, placed
+from director.settings.logdefs import default_logging, placed, refused
 from director.tls.limits import RSA_FLOOR, RSA_LARGEST, RSA_LOWEST
 
 #: Defaults: the Admin's port (Thespian's), and the largest size of Thespian's own log, bytes.
@@ -22,6 +23,8 @@ ADMIN_PORT, LOG_SIZE = 1900, 51_200
 BASES = ("multiprocTCPBase", "multiprocUDPBase", "multiprocQueueBase", "simpleSystemBase")
 #: What no key has: where ``minkeybits.cfg`` does not read, none is good enough.
 _MORE_BITS_THAN_ANY = 1 << 30
+#: How `logging.config` begins, where it tells what it could not make: a name as Python writes it, or none for the root.
+_UNABLE = re.compile(r"Unable to configure (?:root logger|\w+ (?P<name>'[^']*'|\"[^\"]*\"|\d+))")
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,11 @@ def read_config(directory: Path, environ: Mapping[str, str]) -> Config:
 def survey_config(
     directory: Path, environ: Mapping[str, str]
 ) -> tuple[Config, list[SettingsError]]:
-    """Read every .cfg file, and all that is wrong with them, whether `logging` would take ``thesplog.cfg`` too.
+    """Read every .cfg file, and all that is wrong with them, as far as that is seen without running what they name.
 
     Returns:
         the settings, with the default of each that does not read; and an error for each of those.
     """
-    from director.settings.logdefs import refused
-
     files = SettingFiles(directory, environ)
     found = _config(files)
     if files.path("thesplog").is_file() and (wrong := refused(found.logging)):
@@ -120,10 +121,14 @@ def logging_refused(directory: Path, environ: Mapping[str, str], why: str) -> Se
     _, errors = survey_config(directory, environ)
     if errors:
         return SettingsError.of(errors)
-    return SettingsError(
+    files = SettingFiles(directory, environ)
+    _config(files)
+    at = _UNABLE.match(why)
+    return files.error(
+        "thesplog",
         f"logging refuses it: {why}",
-        path=str(directory / "thesplog.cfg"),
-        hint="See logging.config in Python's documentation.",
+        "See logging.config in Python's documentation.",
+        at=(at["name"] or "'root'") if at else "",
     )
 
 

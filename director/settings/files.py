@@ -210,8 +210,15 @@ class SettingFiles:
 
 
 def _position(text: str, at: str) -> tuple[int, int]:
-    """Line and column, both from 1, at which a text stands in another; zeros where it does not."""
+    """Line and column, both from 1, at which a text stands in another; zeros where it does not.
+
+    What is quoted may stand in the other quotes, and where it is a key of a dictionary rather than there.
+    """
     begin = text.find(at) if at else -1
+    if at[:1] in {"'", '"'}:
+        either = f"(['\"]){re.escape(at[1:-1])}\\1"
+        found = re.search(either + r"\s*:", text) or re.search(either, text)
+        begin = found.start() if found else begin
     if begin < 0:
         return 0, 0
     line = text.count("\n", 0, begin) + 1

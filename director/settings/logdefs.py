@@ -7,6 +7,7 @@ does not: reading the file (`director.settings.config`), setting logging up (The
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ _FORMAT = (
 )
 #: Keys of a handler that are not arguments of its class.
 _NOT_ARGUMENTS = {"class", "()", ".", "level", "formatter", "filters"}
+#: A text that `logging.config` takes for the name of something else (``ext://sys.stdout``).
+_ELSEWHERE = re.compile(r"[a-z]+://")
 
 
 def default_logging(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -83,7 +86,11 @@ def _dictionaries(section: Any) -> list[dict[str, Any]]:
 
 
 def refused(told: dict[str, Any]) -> tuple[str, str] | None:
-    """Why `logging` would refuse a configuration, as far as can be seen without setting it up.
+    """Why `logging` would refuse a configuration, as far as its text shows that.
+
+    Nothing that it names is imported or called: commands that only look are run by other users than the actor
+    system's, and what a ``thesplog.cfg`` names is code. What only setting logging up shows is told by the process that
+    starts a system (`director.actors.host.logging_problem`).
 
     Args:
         told: for `logging.config.dictConfig`.
@@ -91,8 +98,6 @@ def refused(told: dict[str, Any]) -> tuple[str, str] | None:
     Returns:
         what is wrong, and the name at fault; None where nothing is seen.
     """
-    from logging.config import DictConfigurator
-
     if told.get("version") != 1:
         return f"'version' is {told.get('version')!r} and must be 1", "version"
     for name in ("formatters", "filters", "handlers", "loggers", "root"):
@@ -103,15 +108,13 @@ def refused(told: dict[str, Any]) -> tuple[str, str] | None:
                 return f"{key!r} of {name!r} is no dictionary", str(key)
     if told.get("incremental"):
         return None  # it changes levels only, of what is there
-    configurator = DictConfigurator(copy.deepcopy(told))
-    for kind in ("formatters", "filters"):
-        for name, one in configurator.config.get(kind, {}).items():
-            try:
-                getattr(configurator, f"configure_{kind[:-1]}")(one)
-            except Exception as problem:  # noqa: BLE001 - a factory that the operator named may raise anything
-                return f"the {kind[:-1]} {name!r} cannot be made: {_words(problem)}", str(name)
-    for name, handler in configurator.config.get("handlers", {}).items():
-        what = _of_handler(configurator, told, handler)
+    for kind, look in (("formatter", _of_formatter), ("filter", _of_filter)):
+        for name, one in told.get(f"{kind}s", {}).items():
+            what = look(one)
+            if what:
+                return f"the {kind} {name!r} cannot be made: {what}", str(name)
+    for name, handler in told.get("handlers", {}).items():
+        what = _of_handler(told, handler)
         if what:
             return f"the handler {name!r}: {what}", str(name)
     loggers = {"root": told.get("root", {}), **told.get("loggers", {})}
@@ -122,11 +125,32 @@ def refused(told: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _of_handler(configurator: Any, told: dict[str, Any], handler: dict[str, Any]) -> str:
+def _of_formatter(formatter: dict[str, Any]) -> str:
+    import logging
+
+    text, date = formatter.get("format"), formatter.get("datefmt")
+    own = {"()", "class"} & formatter.keys()
+    if own or any(isinstance(one, str) and _ELSEWHERE.match(one) for one in (text, date)):
+        return ""
+    try:
+        style = formatter.get("style", "%")
+        logging.Formatter(text, date, style, validate=bool(formatter.get("validate", True)))
+    except (TypeError, ValueError) as problem:
+        return str(problem)
+    return ""
+
+
+def _of_filter(one: dict[str, Any]) -> str:
+    name = one.get("name", "")
+    return "" if "()" in one or isinstance(name, str) else f"its name {name!r} is no text"
+
+
+def _of_handler(told: dict[str, Any], handler: dict[str, Any]) -> str:
     import inspect
+    import logging.handlers
 
     formatter = handler.get("formatter")
-    if formatter is not None and formatter not in told.get("formatters", {}):
+    if formatter is not None and formatter not in list(told.get("formatters", {})):
         return f"there is no formatter {formatter!r}"
     what = _of_user(told, handler, "filters")
     if what:
@@ -134,17 +158,18 @@ def _of_handler(configurator: Any, told: dict[str, Any], handler: dict[str, Any]
     factory = handler.get("()") or handler.get("class")
     if factory is None:
         return "it has no 'class'"
-    if callable(factory):
-        return ""
+    module, _, name = str(factory).rpartition(".")
+    ours = {"logging": logging, "logging.handlers": logging.handlers}
+    if module not in ours or name == "QueueHandler":
+        return ""  # nobody's business here; or `logging.config` makes its arguments of others
+    found = getattr(ours[module], name, None)
+    if not callable(found):
+        return f"there is no {factory}"
+    wanted = {str(key): value for key, value in handler.items() if key not in _NOT_ARGUMENTS}
     try:
-        found = configurator.resolve(factory)
-        if getattr(found, "__name__", "") == "QueueHandler":
-            return ""  # `logging.config` makes its arguments of others
-        arguments = {str(key): value for key, value in handler.items()}
-        wanted = {key: arguments[key] for key in arguments.keys() - _NOT_ARGUMENTS}
         inspect.signature(found).bind(**wanted)
-    except Exception as problem:  # noqa: BLE001 - whatever the named module does when it is imported
-        return _words(problem)
+    except TypeError as problem:
+        return str(problem)
     return ""
 
 
@@ -153,7 +178,7 @@ def _of_user(told: dict[str, Any], one: dict[str, Any], names: str) -> str:
     import logging
 
     level = one.get("level", 0)
-    known = isinstance(level, int) or level in logging.getLevelNamesMapping()
+    known = isinstance(level, int) or level in list(logging.getLevelNamesMapping())
     if not known:
         return f"{level!r} is no level"
     for kind in {names, "filters"}:
@@ -161,11 +186,6 @@ def _of_user(told: dict[str, Any], one: dict[str, Any], names: str) -> str:
         if not isinstance(wanted, (list, tuple)):
             return f"its {kind} are no list"
         for name in wanted:
-            if name not in told.get(kind, {}):
+            if name not in list(told.get(kind, {})):
                 return f"there is no {kind[:-1]} {name!r}"
     return ""
-
-
-def _words(problem: BaseException) -> str:
-    cause = problem.__cause__ or problem
-    return f"{cause}" if isinstance(cause, (TypeError, ValueError)) else f"{cause!r}"

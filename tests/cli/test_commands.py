@@ -294,7 +294,12 @@ def test_a_leader_that_can_be_no_host_is_told_with_its_place(home: Path, command
         (
             "thesplog.cfg",
             "{'version': 1,\n 'handlers': {'x': {'class': 'logging.NoSuch'}}}",
-            ":2:15: the handler 'x': ModuleNotFoundError",
+            ":2:15: the handler 'x': there is no logging.NoSuch",
+        ),
+        (
+            "thesplog.cfg",
+            "{'version': 1, 'root': {'handlers': ['x']},\n 'handlers': {'x': {'class': 'no.Such'}}}",
+            ":2:15: logging refuses it: Unable to configure handler 'x': ",
         ),
         ("thesplog.cfg", "{'version': 1,", ":1:"),
     ],

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import logging.config
 import logging.handlers
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from director.actors.host import logging_problem
+from director.demo import free_port
 from director.errors import SettingsError
 from director.logfilter import ActorAddressLogFilter
 from director.settings.config import (
     director_directory,
+    logging_refused,
     read_config,
     state_directory,
     survey_config,
@@ -252,14 +257,18 @@ FILE = {"class": "logging.FileHandler", "filename": "x.log"}
         ({"root": {"level": "LOUD"}}, "root", "'LOUD' is no level"),
         ({"loggers": {"x": {"handlers": ["gone"]}}}, "x", "no handler 'gone'"),
         ({"formatters": {"f": {"format": "%(message)s {", "style": "?"}}}, "f", "cannot be made"),
-        ({"filters": {"f": {"()": "nowhere.Filter"}}}, "f", "nowhere"),
+        ({"formatters": {"f": {"format": ["%(message)s"]}}}, "f", "cannot be made"),
+        ({"filters": {"f": {"name": 3}}}, "f", "3 is no text"),
+        ({"root": {"handlers": [["gone"]]}}, "root", "no handler ['gone']"),
+        ({"root": {"level": ["LOUD"]}}, "root", "['LOUD'] is no level"),
         ({"handlers": {"h": {**FILE, "formatter": "gone"}}}, "h", "no formatter 'gone'"),
         ({"handlers": {"h": {**FILE, "filters": ["gone"]}}}, "h", "no filter 'gone'"),
         ({"handlers": {"h": {**FILE, "level": "LOUD"}}}, "h", "'LOUD' is no level"),
         ({"handlers": {"h": {**FILE, "size": 3}}}, "h", "unexpected keyword argument 'size'"),
         ({"handlers": {"h": {"class": "logging.FileHandler"}}}, "h", "'filename'"),
-        ({"handlers": {"h": {"class": "logging.Nothing"}}}, "h", "Nothing"),
-        ({"handlers": {"h": {"class": "no.such.module"}}}, "h", "No module named 'no'"),
+        ({"handlers": {"h": {"class": "logging.Nothing"}}}, "h", "no logging.Nothing"),
+        ({"handlers": {"h": {"class": "logging.handlers.os"}}}, "h", "no logging.handlers.os"),
+        ({"handlers": {"h": {**FILE, "formatter": ["gone"]}}}, "h", "no formatter ['gone']"),
         ({"handlers": {"h": {}}}, "h", "no 'class'"),
     ],
 )
@@ -288,12 +297,65 @@ def test_logging_that_python_takes_is_not_refused(tmp_path: Path, text: str) -> 
     assert logging_problem(config) == ""
 
 
-def test_what_only_setting_it_up_shows_is_told_too(tmp_path: Path) -> None:
-    text = (
-        "{'version': 1, 'handlers': {'h': {'class': 'logging.FileHandler', 'filename': '/no/x'}}}"
+@pytest.mark.parametrize(
+    ("text", "says", "column"),
+    [
+        ("{'handlers': {'h': {'class': 'logging.FileHandler', 'filename': '/no/x'}}}", "/no/x", 15),
+        ("{'handlers': {'h': {'class': 'no.such.module'}}}", "No module named 'no'", 15),
+        ("{'root': {'filters': ['f']}, 'filters': {\"f\": {'()': 'nowhere.F'}}}", "nowhere", 42),
+        (
+            "{'handlers': {'h': {'class': 'logging.StreamHandler', 'stream': 'ext://no.x'}}}",
+            "no",
+            15,
+        ),
+    ],
+)
+def test_what_only_setting_it_up_shows_is_told_by_who_starts_a_system(
+    tmp_path: Path, text: str, says: str, column: int
+) -> None:
+    write(tmp_path, thesplog="{'version': 1,\n " + text[1:])
+    config, errors = survey_config(tmp_path, {})
+    why = logging_problem(config)
+    assert errors == [] and says in why
+    told = logging_refused(tmp_path, {}, why)
+    assert says in told.message
+    assert (told.path, told.line, told.column) == (str(tmp_path / "thesplog.cfg"), 2, column)
+
+
+RUNS = """
+{'version': 1,
+ 'formatters': {'f': {'()': 'subprocess.getoutput', 'cmd': 'touch MARK'}, 'g': {'class': 'seen.G'},
+                'e': {'format': 'ext://seen.e'}},
+ 'filters': {'x': {'()': 'subprocess.getoutput', 'cmd': 'touch MARK'}},
+ 'handlers': {'h': {'class': 'seen.Handler', 'filters': ['x'], 'formatter': 'f'},
+              'i': {'()': 'seen.handler', 'stream': 'ext://seen.stream', 'formatter': 'g'},
+              's': {'class': 'logging.StreamHandler', 'stream': 'ext://seen.stream', 'formatter': 'e'}},
+ 'root': {'handlers': ['h', 'i', 's']}}
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["help"], ["config"], ["doctor"], ["status"], ["shutdown"], ["avail"], ["config", "--json"]],
+)
+def test_commands_that_only_look_run_nothing_that_the_logging_configuration_names(
+    tmp_path: Path, command: list[str]
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "seen.py").write_text(f"open({str(mark)!r}, 'w')\nclass Handler: pass\n")
+    write(tmp_path, thesplog=RUNS.replace("MARK", str(mark)), adminport=str(free_port()))
+    write(tmp_path, thesplogs="few")  # shutdown goes on with what reads
+    environ = {**os.environ, "THESPIAN_DIRECTOR_DIR": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "director", *command],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    config, errors = survey_config(write(tmp_path, thesplog=text), {})
-    assert errors == [] and "/no/x" in logging_problem(config)
+    assert done.returncode in {0, 1, 3, 8} and "Traceback" not in done.stderr
+    assert not mark.exists()
 
 
 def test_a_setting_that_is_nearly_known_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
