@@ -52,6 +52,10 @@ def with_group(**changes: object) -> Status:
         (with_version(expires=OVER, expired=True), "expired", f"over on {OVER}", "Install a newer"),
         (with_actor(silent_for=12.3), "not-answering", "app: Echo has not answered for 12 s", "unload h"),
         (with_actor(state="restarting", deaths=2), "not-serving", "Echo is restarting, after 2 deaths", "logs app"),
+        (
+            with_group(active=None, versions=(), failure=FailureStatus("1", "f", "no-host", "A: none\nh3 refused it")),
+            *("no-host", "f: A: none; h3 refused it", "status app"),
+        ),
         (with_group(active=None), "not-active", "no version of it is active", "load app"),
         (
             with_group(active=None, versions=(), failure=FailureStatus(None, "app", "start", "It was\nso")),

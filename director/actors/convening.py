@@ -202,6 +202,7 @@ class Convening(Patience):
             "Leaving": self._on_leaving,
             "Because": self._on_because,
             "Heard": self._on_heard,
+            "Again": self._on_again,
             "Create": self._on_create,
             "Created": self._on_created,
             "Exited": self._on_exited,
@@ -230,6 +231,7 @@ class Convening(Patience):
         if before.get("Trust", message["Trust"]) != message["Trust"]:
             for source_hash in message["Refused"]:
                 self._offer_again(member, source_hash)
+        self._offer_due(member)
         for source_hash in message["Lacking"]:
             self._offer_again(member, source_hash, pending=True)
         lost = self.members.lost.get(member.host, [])

@@ -1,18 +1,22 @@
 """What may yet come: hosts that a version waits for, and refusals of members that may pass.
 
-What lives here: the leader's part of both. What does not: which refusals may pass, and when they are asked about again
-(`director.actors.members`), what becomes of a version meanwhile (`director.actors.endings`).
+What lives here: what the leader's Director does about both. What does not: which refusals may pass, and when a member
+is asked again (`director.actors.offers`), what becomes of a version meanwhile (`director.actors.endings`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from pathlib import Path
+from typing import Any
 
 from director.actors import versions as m
 from director.actors.abroad import Abroad
 from director.actors.members import GATHERING, Member
+from director.actors.messages import Message
+from director.actors.offers import Offers
 from director.files import read_regular
 from director.history import History, last_active
 from director.tls.limits import Limits
@@ -23,8 +27,18 @@ log = logging.getLogger("director")
 class Patience(Abroad):
     """The part of the Director that waits for other hosts."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.offers = Offers()
+
     def _prepare(self, wanted: m.Version) -> None:
-        """A version is about to be loaded. One that was active before this system was started may wait for hosts."""
+        """A version is about to be loaded: who refused it is asked again at once.
+
+        One that was active before this system was started may wait for hosts.
+        """
+        for member in self.members.met():
+            if wanted.source_hash in member.report.get("Refused", {}):
+                self._offer_again(member, wanted.source_hash)
         if not self._leads() or not (self.leading or self.members.present):
             return
         if wanted.group not in self.groups.active and self._was_active(wanted):
@@ -40,6 +54,24 @@ class Patience(Abroad):
         return last is not None and last.source_hash == wanted.source_hash
 
     # ---- refusals that may pass ------------------------------------------------------------------
+
+    def _offer_due(self, member: Member) -> None:
+        """A member has reported: what it refused for a while is offered again when it is time."""
+        self.offers.keep({one.host for one in self.members.present.values()})
+        for source_hash in self.offers.due(member.host, member.report["Refused"], time.monotonic()):
+            self._offer_again(member, source_hash)
+
+    def _do_EndRevoked(self, message: Message, sender: Any) -> None:
+        """A refresh at a member: its leader is to offer again what was refused here."""
+        if self.refusals and self.leader is not None and not self._leads():
+            self.send(self.leader, {"MemberOp": "Again"})
+        super()._do_EndRevoked(message, sender)
+
+    def _on_again(self, message: Message, sender: Any) -> None:
+        for member in self.members.met():
+            if member.director == sender:
+                for source_hash in member.report.get("Refused", {}):
+                    self._offer_again(member, source_hash)
 
     def _offer_again(self, member: Member, source_hash: str, *, pending: bool = False) -> None:
         """The member may think better of what it refused. Thespian asks only once.

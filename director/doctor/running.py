@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from director.actors.endings import HOST_CODES
 from director.doctor.finding import Finding, error, warning
 from director.report import GroupStatus, Status
 
@@ -48,7 +49,10 @@ def _failure(group: GroupStatus) -> Iterator[Finding]:
     if group.failure is None:
         return
     file = "" if group.failure.file == group.name else f"{group.failure.file}: "
-    text = f"{group.name}: {file}{group.failure.text.splitlines()[0]}"
+    lines = group.failure.text.splitlines()
+    # Which host does not take an actor, and why, is the cause itself; else the lines that follow are a traceback.
+    what = "; ".join(lines) if group.failure.code in HOST_CODES else lines[0]
+    text = f"{group.name}: {file}{what}"
     remedy = f"`director status {group.name}` shows all of it."
     if group.failure.code == "actor-failed":
         remedy += f" `director load {group.name}` starts it again."

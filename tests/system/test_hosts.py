@@ -8,6 +8,7 @@ import socket
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -258,8 +259,9 @@ def test_a_host_that_is_shut_down_in_order_costs_its_actors_no_life(lab: Lab) ->
     told = next(one for one in leader.status()["groups"] if one["name"] == "strict")
     assert told["failure"]["code"] in {"host-lost", "no-host"}, told
     waits = "The role 'Strict' of strict waits for a host with the capability 'Two'"
-    for command in (("load", "strict"), ("refresh",)):  # active, and yet nobody is served
-        answer = leader.run(*command)
+    with ThreadPoolExecutor() as both:  # active, and yet nobody is served: each waits for a host
+        answers = [both.submit(leader.run, *one) for one in (("load", "strict"), ("refresh",))]
+    for answer in [one.result() for one in answers]:
         assert answer.returncode == 1 and waits in answer.stderr, answer
         assert '"strict" is up to date' not in answer.stdout, answer
     two.done("start")

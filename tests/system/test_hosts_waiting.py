@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -52,6 +54,10 @@ def failure(leader: LabHost, group: str) -> str:
     return f"{told['failure']['code']}: {told['failure']['text']}" if told["failure"] else ""
 
 
+def refused(leader: LabHost, group: str, reason: str) -> bool:
+    return reason in failure(leader, group)
+
+
 def test_what_was_active_is_back_after_the_leaders_restart_though_a_member_is_away(
     lab: Lab,
 ) -> None:
@@ -86,3 +92,37 @@ def test_what_was_active_is_back_after_the_leaders_restart_though_a_member_is_aw
         if not two.processes():
             two.done("start")
         unload(leader, "kept")
+
+
+def test_what_a_member_refused_for_a_while_comes_there_by_itself(lab: Lab) -> None:
+    """It cannot unpack. The roles are of active versions, whose reason is told as it is now."""
+    leader, _, three = lab.hosts
+    for group in ("room", "later"):
+        put(leader, group, "Three")
+        leader.done("load", group)
+    unpacked = three.directory / ".state" / "unpacked"
+    three.done("shutdown")
+    shutil.rmtree(unpacked)
+    unpacked.write_text("no directory can be made here")
+    try:
+        three.done("start")
+        reason = "(10.77.0.3:1900) refused it ("
+        for group in ("room", "later"):
+            wait_for(partial(refused, leader, group, reason), 20)
+            assert failure(leader, group).startswith("host-refused: ")
+        assert leader.run("doctor").stdout.count(reason) == 2
+        told = leader.run("load", "room")
+        assert told.returncode == 1 and reason in told.stderr, told
+        waits = "The role 'room_three' of room waits until a host that fits accepts its source."
+        assert waits in told.stderr, told
+        unpacked.unlink()
+        assert '"room"' in leader.done("load", "room")  # it is offered again at once
+        assert leader.ask("room_three", {})["host"] == three.network()
+        wait_for(lambda: serving(leader, "later"), 25)  # and so is any other after a while
+        assert leader.ask("later_three", {})["host"] == three.network()
+        assert not failure(leader, "room") and not failure(leader, "later")
+    finally:
+        if unpacked.is_file():
+            unpacked.unlink()
+        for group in ("room", "later"):
+            unload(leader, group)
