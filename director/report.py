@@ -172,7 +172,8 @@ class HostStatus:
     ``host`` names the running system, ``admin`` is its address ("": the leader itself). ``ours``: it runs this package.
     ``sources`` are hashes of what its authority validated, ``refused`` maps those that it did not to the reason.
     ``roles`` are ``GROUP:ROLE``. ``offset``: seconds that its clock is ahead; ``heard``: seconds since it told of
-    itself, None where it has not yet. ``missing_keys``: key files that the leader has and it has not.
+    itself, None where it has not yet. ``missing_keys``: key files that the leader has and it has not; of the
+    leader: those that a member has.
     ``problem``: why its keys or settings do not read, so that it takes nothing; "" where they do. ``gone``: seconds
     since it left or went out of reach, None where it is there; what is told of such a host is what it told last.
     """

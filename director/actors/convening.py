@@ -27,11 +27,16 @@ from director.actors.groups import Groups
 from director.actors.members import SILENT, Member
 from director.actors.messages import Message, reply
 from director.actors.patience import Patience
+from director.actors.versions import State
 
 log = logging.getLogger("director")
 
 #: Seconds within which a member that was just heard may come back as if it had never been gone.
 DOUBT = 4.0
+#: Seconds for the way to a member and back, from which on they tell nothing of its clock.
+SLOW = 1.0
+#: States of versions whose actors serve no more.
+OVER = {State.RETIRED, State.ENDING, State.FAILED}
 
 
 class Convening(Patience):
@@ -218,8 +223,13 @@ class Convening(Patience):
         if member is None or message["Host"] != member.host:
             return
         now, before = time.monotonic(), member.report
-        if member.asked:
-            message["Offset"] = float(message["Time"]) - time.time() + (now - member.asked) / 2
+        trip = now - member.asked if member.asked else 0.0
+        if (
+            "Offset" in before and not 0.0 < trip < SLOW
+        ):  # as long as the one way took, nobody knows
+            message["Offset"] = before["Offset"]
+        elif trip:
+            message["Offset"] = float(message["Time"]) - time.time() + trip / 2
         member.director, member.heard, member.asked, member.report = sender, now, 0.0, message
         member.leaving = bool(message.get("Leaving"))  # a shutdown may have come to nothing
         introducer = self.introducers.pop(member.admin, None)
@@ -272,7 +282,9 @@ class Convening(Patience):
         for one in told:
             one["Roles"] = self._roles_at(str(one["Admin"]))
             theirs = one.pop("Keys", {})
-            one["MissingKeys"] = sorted(name for key, name in ours.items() if key not in theirs)
+            # The leader has to accept what its members run: it lacks what any of them has.
+            wanted = ours if one["Admin"] else self.members.keys()
+            one["MissingKeys"] = sorted(name for key, name in wanted.items() if key not in theirs)
         names = dict(self.members.names)
         for source_hash, version in self.groups.versions.items():
             names[source_hash] = f"{version.group}-{version.version or 'no version'}"
@@ -280,9 +292,10 @@ class Convening(Patience):
         self.send(sender, reply("Convention", message, True, **fields))
 
     def _roles_at(self, admin: str) -> list[str]:
+        """What runs on a host; an actor of a version that another took over from has no role any more."""
         found = []
         for actor_id in self.actors.met:
             place, known = self.members.places.get(actor_id, ""), self.groups.find(actor_id)
-            if known and place == admin:
+            if known and place == admin and known[0].state not in OVER:
                 found.append(f"{known[0].group}:{known[1].spec.role or known[1].spec.class_name}")
         return sorted(found)

@@ -149,6 +149,13 @@ class Members:
         """Members whose Director is known."""
         return [member for member in self.present.values() if member.director is not None]
 
+    def keys(self) -> dict[str, str]:
+        """The keys that validate on any of those that are here: name of its file, by fingerprint."""
+        found: dict[str, str] = {}
+        for member in self.present.values():
+            found |= member.report.get("Keys", {})
+        return found
+
     def gathering(self, now: float) -> bool:
         """Whether hosts may still be on their way: it is too early to say that none fits."""
         if now - self.born < GATHERING:
