@@ -34,20 +34,26 @@ class Duty:
         try:
             handle = open_private(self.path, os.O_RDWR)
         except OSError as problem:
-            raise DirectorError(
-                f"{self.path} cannot be written: {problem.strerror}.",
-                hint="The state directory has to be writable.",
-                code="state",
-            ) from None
+            raise self._unwritable(problem) from None
         try:
             _lock(handle)
+            self.left = bool(os.read(handle, 1))
+            os.pwrite(handle, b"x", 0)
         except BlockingIOError:
             os.close(handle)
             return False
-        self.left = bool(os.read(handle, 1))
-        os.pwrite(handle, b"x", 0)
+        except OSError as problem:
+            os.close(handle)
+            raise self._unwritable(problem) from None
         self._handle = handle
         return True
+
+    def _unwritable(self, problem: OSError) -> DirectorError:
+        return DirectorError(
+            f"{self.path} cannot be written: {problem.strerror}.",
+            hint="The state directory has to be writable, with room for more.",
+            code="state",
+        )
 
     def give_up(self, *, left: bool) -> None:
         """Give it up; ``left``: something of ours is left, which the next one has to end."""

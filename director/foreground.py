@@ -138,18 +138,25 @@ class Foreground:
             try:
                 for line in problems:
                     self.tell(_WARNING, line)
-                self._start()
-                return self._watch()
-            except _Interrupted:
-                return self._stop()
+                return self._live()
             except DirectorError as problem:
                 self.tell(_ERROR, str(problem))
                 self.notify.stopping(str(problem))
                 self._clean_up()
                 return problem.exit_status
+            except BaseException:  # whatever it is: nothing goes on that nobody watches
+                self._clean_up()
+                raise
             finally:
                 self.control.close()
                 self.duty.give_up(left=self.own and bool(self.control.processes.members()))
+
+    def _live(self) -> int:
+        try:
+            self._start()
+            return self._watch()
+        except _Interrupted:
+            return self._stop()
 
     # ---- coming up -------------------------------------------------------------------------------
 
@@ -215,7 +222,7 @@ class Foreground:
     def _reload(self) -> None:
         self.notify.reloading()
         self.reloads.begun += 1
-        self.reloads.write(self.control.environ)
+        self._tell_reloads()
         self.tell(_INFO, "SIGHUP: loading what is new")
         try:
             status = self._interruptibly(self.loads.refresh)
@@ -225,7 +232,13 @@ class Foreground:
             self.tell(_ERROR, status)
         self.notify.ready(status)
         self.reloads.ended = self.reloads.begun
-        self.reloads.write(self.control.environ)
+        self._tell_reloads()
+
+    def _tell_reloads(self) -> None:
+        try:
+            self.reloads.write(self.control.environ)
+        except OSError as problem:
+            self.tell(_WARNING, f"`systemctl reload` is not told how it went: {problem.strerror}.")
 
     def _hold(self) -> bool:
         """Take the duty; False where another `start wait` has it and its system has come up."""

@@ -28,7 +28,7 @@ class Reloads:
     failed: str = ""
 
     def write(self, environ: Mapping[str, str]) -> None:
-        """Tell it, where there is a runtime directory."""
+        """Tell it, where there is a runtime directory (OSError)."""
         path = _path(environ)
         if path is None:
             return
@@ -51,6 +51,20 @@ def _path(environ: Mapping[str, str]) -> Path | None:
     return Path(place) / NAME if place else None
 
 
+def _unwritable(environ: Mapping[str, str]) -> str:
+    """Why the main process could not tell anything, "" where it could: a full disk takes a name, and no bytes."""
+    path = _path(environ)
+    if path is None:
+        return ""
+    trial = path.with_suffix(".trial")
+    try:
+        trial.write_bytes(b"x" * 4096)
+        trial.unlink()
+    except OSError as problem:
+        return f"{path} cannot be written: {problem.strerror}"
+    return ""
+
+
 def main(pid: int, environ: Mapping[str, str]) -> int:
     """Have the main process reload, and wait for it; systemd bounds the time (TimeoutStartSec).
 
@@ -59,8 +73,13 @@ def main(pid: int, environ: Mapping[str, str]) -> int:
         environ: RUNTIME_DIRECTORY is read from it; without one there is nothing to wait for.
 
     Returns:
-        0, or 1 where it failed or the process ended.
+        0, or 1 where it failed, the process ended, or cannot tell here how it goes; it is told to all the same.
     """
+    unheard = _unwritable(environ)
+    if unheard:
+        sys.stderr.write(f"<4>{unheard}: when the reload has ended, and how, only the log tells\n")
+        os.kill(pid, signal.SIGHUP)
+        return 1
     # One that goes on now may have looked before what is to be loaded was there: the next one counts.
     wanted = read(environ).begun + 1
     try:

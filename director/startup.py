@@ -46,6 +46,8 @@ class Loads:
         self._reasons: dict[str, Exception | None] = {}
         #: Groups that should be active and are not, with the file that was so; "" where none was.
         self._lost: dict[str, str] = {}
+        #: What was told of files that could not be written, until one could again.
+        self._unwritten: set[str] = set()
 
     def at_start(self) -> str:
         """What was active before a crash; else what operators chose, and the newest of every other group.
@@ -64,7 +66,7 @@ class Loads:
                 group: str(self._reasons.get(group) or "")[:LONGEST_REASON] for group in self.failed
             }
             phase = Phase(begin, time.time(), frozenset(chosen), failed_now)
-            write_atomically(self.control.state / PHASE, phase.to_bytes(), mode=0o600)
+            self._note(self.control.state / PHASE, phase.to_bytes())
 
     def _restore(self, before: dict[str, str]) -> str:
         self._lost = dict(before)  # whatever comes now, the next restart knows of all of them
@@ -196,7 +198,19 @@ class Loads:
 
     def _remember(self, active: dict[str, str]) -> None:
         if self._memory and self._remembered() != active:
-            write_atomically(self._memory, json.dumps(active).encode(), mode=0o600)
+            self._note(self._memory, json.dumps(active).encode())
+
+    def _note(self, path: Path, data: bytes) -> None:
+        """Write what a later start reads; a disk that takes nothing more ends no service that runs."""
+        try:
+            write_atomically(path, data, mode=0o600)
+        except OSError as problem:
+            told = f"{path} cannot be written: {problem.strerror}; what a start after a crash loads may be older."
+            if told not in self._unwritten:
+                self.tell(logging.WARNING, told)
+            self._unwritten.add(told)
+        else:
+            self._unwritten.clear()
 
     def _remembered(self) -> dict[str, str] | None:
         if self._memory is None:

@@ -231,7 +231,8 @@ class SystemProcesses:
         deadline = time.monotonic() + 5
         while (self.members() or any(map(kernel.is_there, killed))) and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._record.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of what has ended: it tells of nobody
+            self._record.unlink()
         return killed
 
     def end_leftovers(self) -> list[int]:

@@ -101,6 +101,17 @@ class Manager:
         assert self.host.processes() == [], self.log()
         return status
 
+    def stop(self) -> None:
+        """End it, however far it is."""
+        self.host.control.close()
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.terminate()
+            self.process.wait(30)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        self.socket.close()
+
     def identity(self) -> dict[str, Any]:
         return self.host.control.ask({"DirectorOp": "Identify"}, "Identity")
 
@@ -111,14 +122,7 @@ def manager(host: Host, tmp_path: Path) -> Iterator[Manager]:
     try:
         yield made
     finally:
-        host.control.close()
-        if made.process is not None:
-            if made.process.poll() is None:
-                made.process.terminate()
-            made.process.wait(30)
-            assert made.process.stdout is not None
-            made.process.stdout.close()
-        made.socket.close()
+        made.stop()
 
 
 def active(host: Host) -> str:

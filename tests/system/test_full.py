@@ -1,0 +1,109 @@
+"""`start wait` where nothing more can be written, or something goes wrong that nobody foresaw."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from director.tls.keys import SigningKey
+from tests.conftest import Host, open_host
+from tests.system.test_faults import eventually, fill
+from tests.system.test_foreground import SOURCES, TLI, Manager, manager
+
+pytestmark = pytest.mark.system
+__all__ = ["manager"]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A small file system."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_runtime_directory_ends_no_service(
+    small: Path, manager: Manager, host: Host
+) -> None:
+    host.put("app", "1.0", TLI, SOURCES)
+    manager.start(RUNTIME_DIRECTORY=str(small))
+    manager.hear("READY=1")
+    eventually((small / "active.json").exists)
+    fill(small / "filler")
+    host.put("app", "2.0", TLI, SOURCES)
+    assert manager.process is not None
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "director.reload", str(manager.process.pid)],
+        env={**os.environ, "RUNTIME_DIRECTORY": str(small)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1 and "No space left" in done.stderr
+    manager.hear("READY=1")
+    manager.hear("WATCHDOG=1")
+    manager.hear("WATCHDOG=1")
+    assert manager.process.poll() is None
+    assert manager.log().count("active.json cannot be written: No space left") == 1
+    (small / "filler").unlink()
+    eventually(lambda: "app-2.0.tls" in (small / "active.json").read_text())
+    manager.signal(signal.SIGTERM)
+    assert manager.ended() == 0
+
+
+def test_a_state_directory_that_is_full_when_the_groups_are_loaded_leaves_the_service_up(
+    small: Path, tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(small))
+    with open_host(tmp_path, key) as host:
+        made = Manager(host, tmp_path)
+        try:
+            made.start()
+            eventually(lambda: "session" in _record(small))
+            fill(small / "filler")
+            made.hear("READY=1")
+            assert "boot.json cannot be written: No space left" in made.log()
+            (small / "filler").unlink()
+            made.signal(signal.SIGTERM)
+            assert made.ended() == 0
+        finally:
+            made.stop()
+
+
+def _record(state: Path) -> str:
+    try:
+        return (state / "system.json").read_text()
+    except OSError:
+        return ""
+
+
+def test_what_nobody_foresaw_leaves_no_process_behind(host: Host) -> None:
+    code = """
+import director.startup
+from director.cli import main
+def fail(self):
+    raise RuntimeError("nobody foresaw this")
+director.startup.Loads.at_start = fail
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "start", "wait"],
+        env=host.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and "RuntimeError: nobody foresaw this" in done.stderr
+    assert host.control.processes.members() == []
