@@ -6,6 +6,7 @@ What does not: what is asked (`director.control`), processes (`director.system`)
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,8 @@ from director.system import SystemProcesses
 
 #: Seconds to wait for an answer of the Director to a small question.
 ASK_LIMIT = 10.0
+#: Seconds until the Admin has to have given the Director's address.
+FIND_LIMIT = 8.0
 #: Seconds to wait for a start by somebody else that is under way.
 STARTING = 10.0
 #: Seconds without an answer after which to look whether one can still come.
@@ -83,11 +86,11 @@ class Connection:
             limit: seconds.
 
         Raises:
-            NotRunning: no actor system. DirectorError: no reply in time (code ``no-answer``), or a Director of another
-                version of this package (code ``protocol``).
+            NotRunning: no actor system. DirectorError: no reply in time (code ``no-answer``), no Director (code
+                ``no-director``), or one of another version of this package (code ``protocol``).
         """
         if self._director is None:
-            self._meet()
+            self._meet(limit)
         return self._ask(request, kind, limit)
 
     def ask_each(
@@ -136,11 +139,43 @@ class Connection:
                     del waiting[request_id]
                     yield name, self._no_answer(name, limit)
 
-    def _meet(self) -> None:
-        """Find the Director, compare protocols, and tell one that is new where it is."""
-        from director.actors.messages import DIRECTOR_NAME, PROTOCOL
+    def _find(self, limit: float) -> Any:
+        """The Director's address; where it has died another is born by this.
 
-        self._director = self.system.createActor("director.Director", globalName=DIRECTOR_NAME)
+        Raises:
+            DirectorError: code ``no-director``: within so many seconds the Admin gave none.
+        """
+        from thespian.actors import ActorSystemException
+
+        from director.actors.messages import DIRECTOR_NAME
+
+        system, found, problems = self.system, list[Any](), list[str]()
+
+        def look() -> None:
+            try:
+                found.append(system.createActor("director.Director", globalName=DIRECTOR_NAME))
+            except ActorSystemException as problem:
+                problems.append(f" ({problem})")
+
+        # Thespian itself waits for 50 s (systemBase.newPrimaryActor), and takes no other limit.
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(limit)
+        if found:
+            return found[0]
+        raise DirectorError(
+            f"The actor system runs, and has given no Director for {limit:.0f} s{''.join(problems)}: one that died at "
+            "its birth keeps its name, and no other can have it.",
+            hint="What runs goes on, without anybody to look after it. If this stays so: `director shutdown`, then "
+            "`director start`.",
+            code="no-director",
+        )
+
+    def _meet(self, limit: float = FIND_LIMIT) -> None:
+        """Find the Director, compare protocols, and tell one that is new where it is."""
+        from director.actors.messages import PROTOCOL
+
+        self._director = self._find(min(limit, FIND_LIMIT))
         try:
             self.identity = self._ask({"DirectorOp": "Identify"}, "Identity", ASK_LIMIT)
             theirs = self.identity.get("Protocol")
@@ -181,7 +216,28 @@ class Connection:
             DirectorError: code ``foreign-system``: it is another director directory's.
         """
         if not self.processes.members() and self._director is None:
-            self._meet()
+            try:
+                self._meet()
+            except DirectorError as problem:
+                # Where processes are not seen, what was started here last at this port is what runs there.
+                known = self.processes.port_then == self.processes.config.admin_port
+                if problem.code != "no-director" or not known:
+                    raise
+
+    def require_director(self) -> None:
+        """See that somebody looks after the running system; a Director that died has a successor by this.
+
+        Raises:
+            DirectorError: code ``no-director``: it has none, and gets none. Else as `require_ours`.
+        """
+        self.require_ours()
+        if self._director is None:
+            try:
+                self._meet()
+            except DirectorError as problem:
+                if problem.code == "no-director":
+                    raise
+                self.say(f"the Director was not met: {problem.message}")
 
     def _require_ours(self) -> None:
         theirs = self.identity.get("Directory")

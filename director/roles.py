@@ -26,7 +26,7 @@ PAUSE = 0.05
 #: Codes of RetrieveRole that mean: ask again in a moment.
 PASSING = {"moving", "restarting"}
 #: Codes of errors that mean: the Director is dying, or has died; it has a successor in a moment.
-PASSING_AWAY = {"director-died", "no-answer"}
+PASSING_AWAY = {"director-died", "no-director", "no-answer"}
 #: Seconds that a handle may take to be found.
 FIND_LIMIT = 15.0
 #: Seconds without the Director's answer after which an actor asks for its news again.
@@ -62,10 +62,10 @@ class Role:
 
         Raises:
             DirectorError: code ``no-answer``: its time has passed. The question may still be answered later; that
-                answer is never taken for another question's. Code ``director-died``: within that time no Director said
-                who has the role. Code ``unreachable``: the actor died, perhaps over the question, which is not asked
-                again of its successor, for it may have been done; or it answered None, which Thespian's ask does not
-                tell from no answer.
+                answer is never taken for another question's. Code ``director-died`` or ``no-director``: within that
+                time no Director said who has the role. Code ``unreachable``: the actor died, perhaps over the question,
+                which is not asked again of its successor, for it may have been done; or it answered None, which
+                Thespian's ask does not tell from no answer.
             NotFound: no actor has the role, with the code that RetrieveRole told: ``no-role``, ``actor-failed``.
         """
         deadline = time.monotonic() + timeout

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from thespian.actors import (
-    ActorTypeDispatcher,
     LoadedSource,
     UnloadedSource,
     ValidatedSource,
@@ -28,18 +27,16 @@ from thespian.actors import (
 
 from director import convention
 from director.actors.declared import Installed, Reading, Text
-from director.actors.doors import DIRECTOR_CLASS
 from director.actors.known import KnownSource, forget, recall, remember
-from director.actors.messages import DIRECTOR_NAME, PIN, PROBED, REFUSED, Message
+from director.actors.messages import PIN, PROBED, REFUSED, Message
 from director.actors.stub import refusal_archive, stub_archive
-from director.actors.words import is_alive
+from director.actors.succession import WATCH, WATCHING, Succession
 from director.audit import account
 from director.errors import DirectorError
 from director.escape import shown
 from director.loading import Definitions
 from director.settings.config import read_convention
 from director.store import Available, Store
-from director.system import MEANT_END
 from director.tls.archive import Member, write_archive
 from director.tls.naming import split_file_name, top_level_names
 from director.tls.verify import Members, Verdict, installed_version, refusal
@@ -53,22 +50,16 @@ log = logging.getLogger("director.authority")
 PROBE = b"hatch-thespian: does the Source Authority stand? "
 #: Seconds after an unload until the cache is swept, and the longest until it is tried again.
 SWEEP_FIRST, SWEEP_LAST = 0.5, 300.0
-#: Seconds between two looks at the Director's process, and the payload that wakes for one.
-WATCH, WATCHING = 2.0, "watch"
 #: Words about what may run that are kept: the Director asks again where one is slow, and means the same decision.
 WORDS_KEPT = 100
 
 
-class SourceAuthority(ActorTypeDispatcher):
+class SourceAuthority(Succession):
     """Validates loaded sources for the Admin of its host, with the keys that lie there now."""
 
     def __init__(self) -> None:
         super().__init__()
         self.store: Store | None = None
-        self.director: Any = None
-        #: The Director's process; 0 while a successor is awaited.
-        self.director_pid = 0
-        self.places: Message = {}
         self.installed = Installed()
         self.refused: set[str] = set()
         self.starters: list[Any] = []
@@ -89,8 +80,7 @@ class SourceAuthority(ActorTypeDispatcher):
         if message.get("AuthorityOp") == "Startup":
             first = self.store is None
             self.store = Store(Path(message["Directory"]), Path(message["State"]))
-            self.director = message["Director"]
-            self.director_pid = int(message.get("Pid", 0))
+            self._directed_by(message["Director"], int(message.get("Pid", 0)))
             self.places = {key: message[key] for key in ("Directory", "State")}
             if first:
                 self.wakeupAfter(timedelta(seconds=WATCH), payload=WATCHING)
@@ -109,8 +99,7 @@ class SourceAuthority(ActorTypeDispatcher):
                 self.loadActorSource(io.BytesIO(self.probe))
                 installed_version("thespian")  # the first look for it is slow, and each source asks
         elif message.get("DirectorResponse") == "Identity":
-            self.director, self.director_pid = sender, int(message["Pid"])
-            log.warning("a new Director, process %s, has taken over", self.director_pid)
+            self._identified(message, sender)
         elif message.get("AuthorityOp") == "Judge":
             name, data = str(message["Name"]), bytes(message["Data"])
             verdict, stub = self._verdict(message["SourceHash"], data, name)
@@ -247,19 +236,6 @@ class SourceAuthority(ActorTypeDispatcher):
         if left:
             delay = min(2 * float(message.payload), SWEEP_LAST)
             self.wakeupAfter(timedelta(seconds=delay), payload=delay)
-
-    def _watch_director(self, state: Path) -> None:
-        """A Director that was killed gets a successor, which takes up its groups (`director.actors.notebook`).
-
-        Nobody else would: Thespian tells nobody of its end but the Admin.
-        """
-        self.wakeupAfter(timedelta(seconds=WATCH), payload=WATCHING)
-        ended = self.director_pid and not is_alive(self.director_pid)
-        if ended and not (state / MEANT_END).exists():
-            log.error("the Director, process %s, has died; creating another", self.director_pid)
-            self.director_pid = 0
-            director = self.createActor(DIRECTOR_CLASS, globalName=DIRECTOR_NAME)
-            self.send(director, {"DirectorOp": "Startup", **self.places})
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup

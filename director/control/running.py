@@ -64,7 +64,7 @@ class Running(Base):
 
         Raises:
             SettingsError: a setting does not read; nothing was started.
-            DirectorError: the system did not come up.
+            DirectorError: the system did not come up; or it runs and has no Director (code ``no-director``).
         """
         from director.client import require_free
 
@@ -78,7 +78,7 @@ class Running(Base):
             return True
         with self.store.lock("start"):
             if processes.running():
-                self.connection.require_ours()
+                self.connection.require_director()
                 return False
             self._end_old_base()
             left = processes.end_leftovers()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from director.actors import leftovers
 from director.errors import DirectorError
 from tests.conftest import Host
-from tests.system.test_faults import director, eventually, kill, pid_of
+from tests.system.test_faults import director, eventually, kill, pid_of, put
 
 pytestmark = pytest.mark.system
 
@@ -56,6 +61,74 @@ def test_a_hand_over_that_its_director_did_not_survive_is_taken_back(host: Host,
     told = director(host, "load", "app")
     assert told.returncode == 0, told.stderr
     assert answers(host)["version"] == "2" and host.control.status("app").groups[0].well
+
+
+def newborn(host: Host, known: set[int]) -> int:
+    """The process of the actor system that comes next."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        for pid in set(host.control.processes.members()) - known:
+            return pid
+    raise AssertionError("nobody was born")
+
+
+def told_new(host: Host, known: set[int]) -> bool:
+    return bool(set(host.control.processes.members()) - known)
+
+
+def test_a_successor_that_is_killed_before_it_took_over_has_one_too(host: Host) -> None:
+    put(host, "app", "1", "App")
+    host.control.load("app")
+    worker, old = pid_of(host, "App"), host.control.status().director_pid
+    system = host.control.connection.system
+    book = system.createActor("director.actors.doors.Notebook", globalName="Director Notebook")
+    keeper = leftovers.listener(leftovers.port_of(book), host.processes())
+    host.control.close()
+    os.kill(
+        keeper, signal.SIGSTOP
+    )  # what the successor asks it is not answered, and so nobody by that
+    try:
+        known = set(host.control.processes.members())
+        kill(old)
+        first = newborn(host, known)
+        time.sleep(1.5)
+        kill(first)
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    eventually(lambda: told_new(host, {*known, first}), 15)  # though no command asks for it
+    assert host.control.status().director_pid not in {old, first}
+    assert pid_of(host, "App") == worker
+
+
+def test_where_the_name_of_the_director_is_lost_that_is_said_and_a_restart_mends_it(
+    host: Host,
+) -> None:
+    put(host, "app", "1", "App")
+    host.control.load("app")
+    for _ in range(5):
+        old = host.control.status().director_pid
+        host.control.close()
+        known = set(host.control.processes.members())
+        kill(old)
+        with contextlib.suppress(ProcessLookupError):
+            kill(newborn(host, known))
+        time.sleep(1)
+        if director(host, "status").returncode:
+            break
+    for words in (["status"], ["load", "app"], ["start"]):
+        begin = time.monotonic()
+        told = director(host, *words)
+        assert time.monotonic() - begin < 15, words
+        assert told.returncode == 1 and "director shutdown" in told.stderr, (words, told.stderr)
+        assert "Traceback" not in told.stderr
+    begin = time.monotonic()
+    told = director(host, "shutdown")
+    assert time.monotonic() - begin < 45
+    assert told.returncode == 0 and "Traceback" not in told.stderr, told.stderr
+    assert not host.control.processes.members()
+    told = director(host, "start")
+    assert told.returncode == 0, told.stderr
+    eventually(lambda: host.control.role("App") is not None, 20)
 
 
 def answers(host: Host) -> dict[str, object]:
