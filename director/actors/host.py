@@ -129,7 +129,9 @@ def main(arguments: list[str]) -> int:
     """The process's whole life; 0 when the system stands."""
     directory, state, result = (Path(argument) for argument in arguments)
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
+        # As Python has it: a socket whose other end was just killed must end nobody that sends to it.
+        ignored = number.name == "SIGPIPE"
+        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     allow_connections()
     os.environ.pop(

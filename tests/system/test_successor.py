@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_a_hand_over_that_its_director_did_not_survive_is_taken_back(host: Host,
     told = director(host, "load", "app")
     assert told.returncode == 0, told.stderr
     assert answers(host)["version"] == "2" and host.control.status("app").groups[0].well
+
+
+def test_nobody_ends_by_a_message_to_one_who_was_just_killed(host: Host) -> None:
+    """The kernel's SIGPIPE is ignored, as in any Python process; the sender hears an error instead."""
+    put(host, "app", "1", "App")
+    host.control.load("app")
+    for pid in host.processes():
+        told = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0]
+        assert int(told, 16) >> (signal.SIGPIPE - 1) & 1, pid
 
 
 def newborn(host: Host, known: set[int]) -> int:
