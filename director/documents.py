@@ -19,7 +19,8 @@ from director.errors import DirectorError
 if TYPE_CHECKING:
     from director.control.results import KeyFiles
     from director.doctor import Finding
-    from director.history import Event, Pin
+    from director.history import Event
+    from director.pins import Pin
     from director.report import Convention, Elsewhere, Status
     from director.settings.config import Config
     from director.store import Available

@@ -1,7 +1,7 @@
-"""What happened to each group, and which version an operator pinned it to: two files of the state directory.
+"""What happened to each group: ``history.jsonl`` of the state directory.
 
-What lives here: ``history.jsonl`` (one event a line, the newest last), ``pins.json``, and what ``undo`` means. The
-Director alone writes both; everybody may read. What does not: deciding anything (`director.actors.groups`).
+What lives here: the file (one event a line, the newest last), and what ``undo`` means. The Director alone writes it;
+everybody may read. What does not: deciding anything (`director.actors.groups`).
 """
 
 from __future__ import annotations
@@ -34,16 +34,6 @@ class Event:
     source_hash: str
     file: str
     text: str
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A group that ``load GROUP`` and ``refresh`` keep at one version; ``file`` is its base name."""
-
-    group: str
-    version: str | None
-    file: str
-    since: str
 
 
 class History:
@@ -82,38 +72,6 @@ class History:
             if group is None or event.group == group:
                 found.append(event)
         return found
-
-
-class Pins:
-    """The pins of one state directory."""
-
-    def __init__(self, state: Path) -> None:
-        self.path = state / "pins.json"
-
-    def read(self) -> dict[str, Pin]:
-        """All pins by group; none where the file is missing or damaged."""
-        try:
-            told = json.loads(read_regular(self.path, LONGEST_STATE))
-            return {name: Pin(**pin) for name, pin in told.items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
-            return {}
-
-    def put(self, pin: Pin) -> None:
-        """Pin a group; a pin that it has is replaced."""
-        self._write({**self.read(), pin.group: pin})
-
-    def remove(self, group: str) -> bool:
-        """Unpin a group; False where it was not pinned."""
-        pins = self.read()
-        known = pins.pop(group, None) is not None
-        if known:
-            self._write(pins)
-        return known
-
-    def _write(self, pins: dict[str, Pin]) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = {name: asdict(pin) for name, pin in sorted(pins.items())}
-        write_atomically(self.path, json.dumps(told, indent=1).encode(), mode=0o600)
 
 
 def last_active(events: Iterable[Event]) -> Event | None:

@@ -1,7 +1,7 @@
 """What a load means: which file, and which TLI.
 
-What lives here: pins, the signed TLI and the operator's own, the variables it was evaluated with. What does not: the
-load itself (`director.control` asks the Director for it).
+What lives here: what a pinned group's load means, the signed TLI and the operator's own, the variables it was evaluated
+with. What does not: pins themselves (`director.pins`), the load (`director.control` asks the Director for it).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from director.errors import DirectorError, NotFound, SettingsError
+from director.errors import SettingsError
 from director.files import read_text
-from director.history import Pin
+from director.pins import Pin, pinned_file, require_pinned
 from director.settings.tli import Tli, digest, parse_tli, tli_from_definition
 from director.store import Available, Store
 
@@ -33,18 +33,15 @@ def choose(
         listed: as for `Store.find`.
 
     Raises:
-        NotFound: there is none. DirectorError: code ``pinned``, for another file of a pinned group.
+        NotFound: there is none. DirectorError: code ``pinned``, for other bytes of a pinned group; codes as for
+            `director.pins.pinned_file`.
     """
     chosen = store.find(target, listed)
     pin = pins.get(chosen.group)
-    if pin is None or chosen.path.name == pin.file:
+    if pin is None:
         return chosen
     if target.endswith(".tls"):
-        raise DirectorError(
-            f"The group {chosen.group} is pinned to {pin.file}.",
-            hint=f"`director unpin {chosen.group}` first.",
-            code="pinned",
-        )
+        return require_pinned(store, pin, chosen)
     return pinned_file(store, pin)
 
 
@@ -55,26 +52,10 @@ def newest(store: Store, files: Sequence[Available], pins: Mapping[str, Pin]) ->
         files: of the group, the newest first, as `Store.available` lists them: it reads the whole directory.
 
     Raises:
-        NotFound: the group is pinned to a file that is not there any more.
+        DirectorError: as for `director.pins.pinned_file`.
     """
     pin = pins.get(files[0].group)
     return pinned_file(store, pin) if pin else files[0]
-
-
-def pinned_file(store: Store, pin: Pin) -> Available:
-    """The file that a pin names.
-
-    Raises:
-        NotFound: it is not there any more.
-    """
-    path = store.directory / pin.file
-    if not path.is_file():
-        raise NotFound(
-            f"The group {pin.group} is pinned to {pin.file}, which is not in {store.directory}.",
-            hint=f"Place it there, or `director unpin {pin.group}`.",
-            code="pinned-missing",
-        )
-    return Available(path, pin.group, pin.version)
 
 
 @dataclass(frozen=True)

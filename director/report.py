@@ -136,7 +136,7 @@ class Status:
 
     ``problem``: why this host's marks or settings do not read, so that nobody knows what is revoked; "" where they do.
     ``took_over``: when this Director took up what one that died had left; None where none died. ``leader``: where this
-    host is a member of a convention.
+    host is a member of a convention. ``pins_problem``: why nobody knows which groups are pinned; "" where that reads.
     """
 
     directory: str
@@ -153,6 +153,7 @@ class Status:
     groups: tuple[GroupStatus, ...]
     problem: str = ""
     leader: LeaderStatus | None = None
+    pins_problem: str = ""
 
     @property
     def well(self) -> bool:
@@ -161,6 +162,7 @@ class Status:
             all(one.well or one.starting for one in self.groups)
             and not self.blocked
             and not self.problem
+            and not self.pins_problem
             and not (self.leader and self.leader.away)
         )
 

@@ -86,7 +86,7 @@ class Loads:
         if not isinstance(self._reasons.get(group), LoadFailed):
             return True
         files = self.control.store.available().get(group, [])
-        pin = self.control.pins().get(group)
+        pin = group in self.control.pinned_groups()
         # Where the remembered file is gone, what a refresh loads was tried in its place.
         tried = file if file and Path(file).is_file() else str(files[0].path) if files else ""
         return bool(files) and not pin and str(files[0].path) != tried
@@ -131,7 +131,7 @@ class Loads:
 
     def _chosen(self) -> dict[str, str]:
         control, found = self.control, {}
-        pins = control.pins()
+        pins = control.pinned_groups()
         try:
             phase = Phase.of(read_regular(control.state / PHASE, LONGEST_STATE))
         except OSError:
@@ -148,7 +148,7 @@ class Loads:
         """Load a file for each group; returns the groups that failed."""
         failed = []
         self.notify.more_time(LOAD_LIMIT * max(1, len(wanted)) + 30)
-        pins = self.control.pins()
+        pins = self.control.pinned_groups()
         targets = {
             # Of a pinned group its name means the pinned file, whatever was active.
             group: file if file and Path(file).is_file() and group not in pins else group

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,11 +54,15 @@ _LONGEST_KEY = 65536
 
 @dataclass(frozen=True)
 class Available:
-    """One .tls file of the directory: its path, group, and version (None: without one)."""
+    """One .tls file of the directory: its path, group, and version (None: without one).
+
+    ``sha256``: the bytes that are meant, hex, where no others that may lie there by now will do.
+    """
 
     path: Path
     group: str
     version: str | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -239,17 +243,30 @@ class Store:
                 other.unlink(missing_ok=True)
         return target
 
-    def finish(self, accepted: Container[str]) -> None:
+    def finish(
+        self, accepted: Container[str], require_place: Callable[[str, str], None]
+    ) -> list[DirectorError]:
         """Place what an install that was killed had staged, and this host accepted; the caller holds the lock.
 
         Args:
             accepted: SHA-256 (hex) of files that this host accepted.
+            require_place: raises DirectorError where a file, by its base name and SHA-256, may not take its place now.
+
+        Returns:
+            why some were not placed; they are left as they are.
         """
+        problems = []
         for staged in sorted(self.directory.glob(".*.staged")):
             told = _STAGED.fullmatch(staged.name)
             if told and told[2] in accepted:
-                with contextlib.suppress(OSError):  # the directory may be read-only for the service
+                try:
+                    require_place(told[1], told[2])
                     self.place(staged)
+                except DirectorError as problem:
+                    problems.append(problem)
+                except OSError:
+                    pass  # the directory may be read-only for the service
+        return problems
 
     def _drop_leftovers(self) -> None:
         for path in self.leftovers(LEFTOVER_AGE):

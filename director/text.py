@@ -74,6 +74,8 @@ def system(told: Status) -> Iterator[str]:
         yield f"BLOCKED {name!r}: {why}"
     if told.problem:
         yield f"NOT KNOWN what is revoked: {told.problem}"
+    if told.pins_problem:
+        yield f"NOT KNOWN what is pinned: {told.pins_problem}"
 
 
 def _group(group: GroupStatus) -> Iterator[str]:

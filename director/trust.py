@@ -308,17 +308,17 @@ class HostTrust:
         return with_origins(self.store.state, self.marks.read())
 
     def accepted(self) -> Set[str]:
-        """SHA-256 (hex) of the files that this host accepted; none where marks do not read, which others tell."""
-        try:
-            return self.marks.read().accepted.keys()
-        except NotValidated:
-            return frozenset()
+        """SHA-256 (hex) of the files that this host accepted and has not revoked.
 
-    def finish_installs(self) -> None:
-        """Place what an install that was killed had staged and this host accepted (`director.store.Store.finish`)."""
-        if any(self.store.directory.glob(".*.staged")):
-            with self.store.lock("install"):
-                self.store.finish(self.accepted())
+        None where marks or settings do not read, which others tell.
+        """
+        try:
+            revoked, known = read_trust(*self._place).revoked, self.marks.read().accepted
+        except DirectorError:
+            return frozenset()
+        return {
+            one for one, told in known.items() if revoked.keys().isdisjoint({one, bare(told.key)})
+        }
 
     def known_as(self, source_hash: str) -> dict[str, Accepted]:
         """The entries of a loaded source (Thespian's hash) by SHA-256; asked before it is unloaded and forgotten."""

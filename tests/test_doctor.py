@@ -18,7 +18,7 @@ from director.demo import free_port
 from director.doctor import Finding, places, ports
 from director.doctor.units import units
 from director.files import open_temporary
-from director.history import Pin, Pins
+from director.pins import Pin, Pins
 from director.tls.keys import SigningKey, generate_key
 from tests.trust_cases import Workshop
 

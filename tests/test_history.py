@@ -1,4 +1,4 @@
-"""History and pins: what is written is read, what was cut off is left out, and what undo means."""
+"""The history: what is written is read, what was cut off is left out, and what undo means."""
 
 from __future__ import annotations
 
@@ -41,18 +41,6 @@ def test_the_history_does_not_grow_without_end(
         history.append(event("active", str(number)))
     assert history.path.stat().st_size <= 1200
     assert history.read()[-1] == event("active", "19"), "the newest stay"
-
-
-def test_pins_are_put_replaced_and_removed(tmp_path: Path) -> None:
-    pins = h.Pins(tmp_path)
-    assert pins.read() == {} and not pins.remove("app")
-    pins.put(h.Pin("app", "1.0", "app-1.0.tls", "now"))
-    pins.put(h.Pin("app", "1.1", "app-1.1.tls", "now"))
-    pins.put(h.Pin("b", None, "b.tls", "now"))
-    assert pins.read()["app"].version == "1.1"
-    assert pins.remove("app") and list(h.Pins(tmp_path).read()) == ["b"]
-    pins.path.write_text("[")
-    assert pins.read() == {}
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 import director.marks
 from director.control import DirectorControl, source_hash
 from director.errors import DirectorError, NotValidated
-from director.history import Pin
 from director.loading import Definitions
+from director.pins import Pin
 from director.tls.keys import SigningKey, generate_key
 from tests.commands import Result, run_command
 from tests.conftest import make_tls

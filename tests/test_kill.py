@@ -192,7 +192,7 @@ def test_what_a_kill_left_staged_is_placed_by_load_and_refresh_if_it_was_accepte
     for name, found in data.items():
         control.store.stage(name, found, hashlib.sha256(found).hexdigest())
     assert control.trust("install").admit(data["app-2.0.tls"], "app-2.0.tls").valid
-    control.trust("load").finish_installs()
+    control.finish_installs()
     assert (shop.directory / "app-2.0.tls").read_bytes() == data["app-2.0.tls"]
     assert names(shop.directory) == {"sourcekey_tls.key", "app-1.0.tls", "app-2.0.tls"}
 
@@ -277,7 +277,7 @@ def test_install_that_replaces_a_version_of_another_spelling(
         placed = (shop.directory / new.name).is_file()
         assert counts() == new.read_bytes() or not placed, "what was placed counts at once"
         assert old.exists() is not done
-        control.trust("load").finish_installs()
+        control.finish_installs()
         held = counts()
         control.install(new, replace=held == before)
         assert names(shop.directory) == {"sourcekey_tls.key", new.name}

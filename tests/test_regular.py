@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from director import DirectorControl
-from director.errors import SettingsError
+from director.errors import DirectorError, SettingsError
 from director.files import open_to_append, read_regular
-from director.history import Event, History, Pins
+from director.history import Event, History
 from director.loading import Definitions
 from director.marks import Marks
+from director.pins import Pins
 from director.settings.config import read_trust, survey_config
 from director.settings.files import SETTINGS
 from director.store import Store
@@ -85,7 +86,7 @@ def test_the_state_directory(tmp_path: Path, make: Odd) -> None:
         make(tmp_path / name)
     with pytest.raises(Exception, match=r"marks\.json does not read"):
         Marks(tmp_path).read()
-    with pytest.raises(OSError):
+    with pytest.raises(DirectorError, match=r"pins\.json does not read"):
         Pins(tmp_path).read()
     history = History(tmp_path)
     with pytest.raises(OSError):

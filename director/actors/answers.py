@@ -14,7 +14,7 @@ from director.actors.groups import Groups
 from director.actors.messages import Message
 from director.actors.silence import Silence
 from director.actors.versions import RoleActor, State, Version
-from director.history import Pin
+from director.pins import Pin
 
 
 @dataclass

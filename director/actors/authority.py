@@ -298,7 +298,7 @@ def _allowed(trust: HostTrust, message: Message) -> Message:
         except DirectorError as problem:
             code, text = problem.code, str(problem)
         if not code:
-            told["May"] = wanted
+            told |= {"May": wanted, "SHA256": verdict.sha256}
             break
         log.warning("%s may not run now (%s): %s", shown(wanted), code, shown(text))
         told["Refused"][PIN if message["Asked"] == PIN else wanted] = (code, text)

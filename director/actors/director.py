@@ -339,7 +339,11 @@ class Director(Asking):
         if message["DirectorOp"] == "Undo":
             fields["File"] = message["File"]
             if action.success and known:
-                fields["PinCode"], fields["PinMessage"] = self._try_pin(known.group, known.version)
+                place = self.unpacked.get(known.source_hash)  # it is named by its SHA-256
+                told = self._try_pin(
+                    known.group, known.version, Path(place).name if place else None
+                )
+                fields["PinCode"], fields["PinMessage"] = told
             self.send(sender, reply("UndoResult", message, action.success, **fields))
         elif message.get("Wait"):
             self.send(sender, reply("LoadResult", message, action.success, **fields))

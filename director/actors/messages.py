@@ -197,14 +197,20 @@ OPERATIONS = (
         "`SourceHash`, `File`; where the pin could not be kept, why: `PinCode`, `PinMessage`, else empty. "
         "A version that is not loaded any more is not loaded by this: `Code` is "
         "`not-loaded`, and "
-        "`File` is what LoadSource (with `Undo`) takes.",
+        "`File` is what LoadSource (with `Undo`) takes, where its MD5 is still `SourceHash`.",
     ),
     Operation(
         "Pin",
-        "Keeps a group at one version: `load GROUP` and `refresh` choose it, whatever is newer.",
+        "Keeps a group at one version, with the bytes that it has now: `load GROUP` and `refresh` choose it, whatever "
+        "is newer.",
         (
             Field("Group", _TEXT, "its name", required=True),
             Field("Version", _MAYBE, "None: the one without a version", required=True),
+            Field(
+                "SourceHash",
+                (str,),
+                "the loaded source of that version whose bytes it is to hold; default: the file that lies there",
+            ),
         ),
         "Pinned",
         "`Success` is False, with the Source Authority's `Code`, where it would not let that version run now.",

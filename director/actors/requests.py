@@ -6,6 +6,7 @@ and what Thespian tells (`director.actors.director`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -34,7 +35,8 @@ from director.actors.messages import (
 from director.actors.notebook import NOTEBOOK_NAME
 from director.errors import DirectorError
 from director.files import read_regular
-from director.history import Event, History, Pin, Pins, nothing_to_undo, undo_target
+from director.history import Event, History, nothing_to_undo, undo_target
+from director.pins import Pin, Pins
 from director.settings.tli import GROUP_KEYS, Tli, tli_from_definition
 from director.store import Store
 from director.tls.limits import Limits
@@ -238,7 +240,9 @@ class Requests(ActorTypeDispatcher):
 
     def _do_Status(self, message: Message, sender: Any) -> None:
         store = self._store()
-        pins = Pins(store.state).read()
+        pins: dict[str, Pin] = {}
+        with contextlib.suppress(DirectorError):  # the command, which reads them too, tells of it
+            pins = Pins(store.state).read()
         wanted = message.get("Group")
         found = answers.status(self.groups, self.actors, pins, wanted, time.monotonic())
         told = reply("Status", message, True, **self._identity(), Groups=found)
@@ -267,11 +271,12 @@ class Requests(ActorTypeDispatcher):
 
     def _do_Pin(self, message: Message, sender: Any) -> None:
         """Only what the authority would let run now is pinned: the file, or where that is gone, what is loaded."""
-        group, version = message["Group"], message["Version"]
+        group, version, wanted = message["Group"], message["Version"], message.get("SourceHash")
         path = self._store().directory / file_name(group, version)
-        loaded = [v.source_hash for v in self.groups.of_group(group) if v.version == version]
+        versions = [v.source_hash for v in self.groups.of_group(group) if v.version == version]
+        loaded = [one for one in versions if wanted in (None, one)]
         question: Message = {"Sources": loaded[:1]}
-        if path.is_file():
+        if wanted is None and path.is_file():
             question = {"File": str(path)}
         elif not loaded:
             text = f"there is no {path}, and it is not loaded"
@@ -285,30 +290,31 @@ class Requests(ActorTypeDispatcher):
         if message.get("DirectorOp") == "LoadSource":
             self._defined(request, word)
         elif message.get("DirectorOp") == "Pin":
-            self._pinned(request, *word["Refused"].get(PIN, ("", "")))
+            self._pinned(request, word)
 
-    def _pinned(self, request: str, code: str, text: str) -> None:
-        """The authority has spoken about what is to be pinned; code "" where it may run."""
+    def _pinned(self, request: str, word: Message) -> None:
+        """The authority has spoken about what is to be pinned."""
         sender, message = self.requests.pop(request)
+        code, text = word["Refused"].get(PIN, ("", ""))
         if not code:
-            code, text = self._try_pin(message["Group"], message["Version"])
+            code, text = self._try_pin(message["Group"], message["Version"], word.get("SHA256"))
         fields = {"Code": code, "Message": text} if code else {}
         self.send(sender, reply("Pinned", message, not code, **fields))
 
-    def _try_pin(self, group: str, version: str | None) -> tuple[str, str]:
-        """Pin; code and text of what prevents it, "" where nothing does."""
+    def _try_pin(self, group: str, version: str | None, sha256: str | None) -> tuple[str, str]:
+        """Pin to these bytes; code and text of what prevents it, "" where nothing does."""
         try:
-            self._pin(group, version)
+            self._pin(group, version, sha256)
         except (DirectorError, OSError) as problem:
             code, why = _why(problem)
             log.warning("%s was not pinned: %s", group, why)
             return code, f"{group!r} was not pinned: {why}"
         return "", ""
 
-    def _pin(self, group: str, version: str | None) -> None:
+    def _pin(self, group: str, version: str | None, sha256: str | None) -> None:
         state = self._store().state
         name = file_name(group, version)
-        Pins(state).put(Pin(group, version, name, now()))
+        Pins(state).put(Pin(group, version, name, now(), sha256))
         self._write_down(Event(now(), group, "pinned", version, "", name, ""))
 
     def _do_Unpin(self, message: Message, sender: Any) -> None:

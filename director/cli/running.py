@@ -168,10 +168,11 @@ def undo(ctx: click.Context, group: str, as_json: bool) -> None:
 
     `director unpin GROUP` lets `refresh` load newer ones again. A second undo goes back one more.
     """
+    control = control_of(ctx)
     with progress(f"going back with {group}"):
-        loaded = control_of(ctx).undo(group)
+        loaded = control.undo(group)
     _show(loaded, as_json, "undo")
-    pinned = control_of(ctx).pins().get(group)
+    pinned = control.pins()[group] if group in control.pinned_groups() else None
     if pinned is not None and pinned.file == loaded.path.name:
         tell(f"director: {group} is pinned to {pinned.file}; `director unpin {group}` ends that")
 

@@ -22,7 +22,8 @@ from director.tls.limits import DEFAULT_LIMITS
 from director.tls.naming import split_file_name
 
 if TYPE_CHECKING:
-    from director.history import Event, Pin
+    from director.history import Event
+    from director.pins import Pin
     from director.tls.verify import Verdict
 
 
@@ -182,8 +183,8 @@ class Files(Base):
         allowed = [word for word, said in words if said]
         data = trust.read(path)
         with self.store.lock("install"):
-            self.store.finish(trust.accepted())
-            self._require_place(path.name)
+            self._finish_staged()
+            self._require_place(path.name, hashlib.sha256(data).hexdigest())
             staged: Path | None = None
 
             def stage(sha256: str, _: Any) -> None:
@@ -202,16 +203,23 @@ class Files(Base):
                     staged.unlink(missing_ok=True)
                 raise
 
-    def _require_place(self, name: str) -> None:
+    def finish_installs(self) -> None:
+        """Place what an install that was killed had staged and this host accepted, where it may be placed still."""
+        if any(self.directory.glob(".*.staged")):
+            with self.store.lock("install"):
+                self._finish_staged()
+
+    def _finish_staged(self) -> None:
+        accepted = self.trust("install").accepted()
+        for problem in self.store.finish(accepted, self._require_place):
+            self._warn_once(f"an install that was interrupted is not finished: {problem}")
+
+    def _require_place(self, name: str, sha256: str) -> None:
         """Raise DirectorError where a file cannot take its place, before anything is noted."""
+        from director.pins import require_kept
+
         self.store.require_place(name)
-        pin = self.pins().get(split_file_name(name)[0])
-        if pin and self.store.directory / pin.file in self.store.same_version(name):
-            raise DirectorError(
-                f"The group {pin.group} is pinned to {pin.file}, whose place {name} would take; nothing was changed.",
-                hint=f"`director unpin {pin.group}`, install it, then pin that.",
-                code="pinned",
-            )
+        require_kept(self.store, self.pins(), name, sha256)
 
     def gensrc(self, *arguments: str) -> Generated:
         """Make GROUP[-VERSION].tls and GROUP.tli in the director directory (guide 2.3).
@@ -246,10 +254,20 @@ class Files(Base):
         return Steps(detail=self.say, line=self.say)
 
     def pins(self) -> dict[str, Pin]:
-        """All pins by group; works without a running system."""
-        from director.history import Pins
+        """All pins by group; works without a running system.
+
+        Raises:
+            DirectorError: code ``pins``: they do not read.
+        """
+        from director.pins import Pins
 
         return Pins(self.state).read()
+
+    def pinned_groups(self) -> frozenset[str]:
+        """The groups that are pinned; none where that does not read, which `status` and `doctor` tell."""
+        from director.pins import groups_of
+
+        return groups_of(self.pins)
 
     def history(self, group: str | None = None) -> list[Event]:
         """What happened, oldest first, to all groups or one; works without a running system.
@@ -266,7 +284,7 @@ class Files(Base):
     def known_groups(self) -> list[str]:
         """The groups that have files here, were ever loaded, or are pinned; sorted."""
         before = {event.group for event in self.history()}
-        return sorted(before | set(self.store.available()) | set(self.pins()))
+        return sorted(before | set(self.store.available()) | self.pinned_groups())
 
     def require_group(self, group: str) -> None:
         """Raise NotFound, with the name that was probably meant, where nothing is known of a group or directory."""

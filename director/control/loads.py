@@ -61,6 +61,7 @@ class Loads(Files, Running):
 
         Raises:
             NotFound, NotValidated, DamagedArchive, SettingsError: nothing was loaded.
+            DirectorError: code ``pins``: they do not read; codes of `director.loading.choose`.
             LoadFailed: it did not become active; what ran before still serves.
         """
         self.store.require()
@@ -70,7 +71,7 @@ class Loads(Files, Running):
             self.trust("load").decisions.refusal(Path(target).name, problem)
             raise
         self.leave_to_leader()
-        self.trust("load").finish_installs()
+        self.finish_installs()
         from director import loading
 
         chosen = loading.choose(self.store, target, self.pins())
@@ -105,6 +106,12 @@ class Loads(Files, Running):
             if self._leaders()[0]:
                 problem.hint = f"{problem.hint} {LEADER_TOO}".strip()
             raise
+        if chosen.sha256 not in (None, verdict.sha256):
+            raise DirectorError(
+                f"{chosen.path} was replaced a moment ago; nothing was loaded.",
+                hint="Try it again.",
+                code="changed",
+            )
         if len(data) > UDP_LIMIT and self.processes.config.system_base == "multiprocUDPBase":
             raise DirectorError(
                 f"{chosen.path} has {len(data)} bytes; multiprocUDPBase sends at most {UDP_LIMIT} in one message.",

@@ -20,7 +20,7 @@ from director.files import write_atomically
 from director.store import Available
 
 if TYPE_CHECKING:
-    from director.history import Pin
+    from director.pins import Pin
 
 
 class Refreshing(Switches):
@@ -45,11 +45,9 @@ class Refreshing(Switches):
         Returns:
             one for each group, by name.
         """
-        from director import loading
-
         self.store.require()
         self._warn_of_names()
-        self.trust("refresh").finish_installs()
+        self.finish_installs()
         results: list[Refreshed] = []
         wanted: list[tuple[str, Callable[[], Available]]] = []
         started = (
@@ -69,25 +67,30 @@ class Refreshing(Switches):
         begin = time.time()
         revoked = self.revoked(groups)
         failed, waiting = self._troubled_groups()
-        pins = self.pins()
         times = self.trust("refresh").times()
+        pins, unknown = dict[str, "Pin"](), None
+        try:
+            pins = self.pins()
+        except DirectorError as problem:  # whatever is newer, it may not be wanted
+            unknown = problem
         for group, files in self.store.available().items():
             if not files or group in leave:
                 continue
+            active = groups.get(group, {}).get("ActiveHash")
             try:
-                newest = loading.newest(self.store, files, pins)
-                digest = source_hash_of(newest.path)
-                over = times.get(digest, (None, True))[1]  # what is new here is looked at
-                in_time = self._in_time(newest, files, pins) if over else newest
-                if in_time != newest:
-                    newest, digest = in_time, source_hash_of(in_time.path)
+                if unknown:
+                    raise unknown
+                newest, digest = self._wanted_file(files, pins, times)
             except DirectorError as problem:
-                results.append(Refreshed(group, None, problem))
+                held = self._held(problem, pins.get(group), active)
+                if held and not (active in revoked or group in waiting | failed):
+                    results.append(Refreshed(group, held, None))
+                else:
+                    results.append(Refreshed(group, None, problem))
             except OSError as problem:
                 results.append(Refreshed(group, None, os_error(problem, group)))
             else:
-                changed = groups.get(group, {}).get("ActiveHash") != digest
-                if changed or digest in revoked or group in waiting:
+                if active != digest or digest in revoked or group in waiting:
                     wanted.append((group, partial(_same, newest)))
                     continue
                 if group in failed:
@@ -118,6 +121,34 @@ class Refreshing(Switches):
             write_atomically(self.state / PHASE, phase.to_bytes(), mode=0o600)
         except OSError as problem:
             self.warn(f"`director status` will not tell what failed: {os_error(problem, PHASE)}")
+
+    def _wanted_file(
+        self, files: list[Available], pins: Mapping[str, Pin], times: Mapping[str, Any]
+    ) -> tuple[Available, str]:
+        """The file of a group that is to be active, and its source hash.
+
+        Raises:
+            DirectorError: as for `director.loading.newest`; NotValidated: code ``expired``. OSError: it is unreadable.
+        """
+        from director import loading
+
+        newest = loading.newest(self.store, files, pins)
+        digest = source_hash_of(newest.path)
+        over = times.get(digest, (None, True))[1]  # what is new here is looked at
+        in_time = self._in_time(newest, files, pins) if over else newest
+        return in_time, digest if in_time == newest else source_hash_of(in_time.path)
+
+    def _held(self, problem: DirectorError, pin: Pin | None, active: str | None) -> Loaded | None:
+        """What a pin holds and is active stays, though its file has gone or has other bytes by now."""
+        if (
+            pin is None
+            or active is None
+            or problem.code not in {"pinned-missing", "pinned-changed"}
+        ):
+            return None
+        if pin.sha256 not in self.trust("refresh").known_as(active):
+            return None
+        return Loaded(pin.group, self.directory / pin.file, active, changed=False)
 
     def _in_time(
         self, newest: Available, files: list[Available], pins: Mapping[str, Pin]

@@ -10,7 +10,7 @@ from director.errors import DirectorError, LoadFailed, NotFound, NotValidated, S
 NOT_STARTED = {
     "actor-died", "blocked", "busy", "cache", "group", "load-failed", "locked", "malformed",
     "message-failed", "name-taken", "no-authority", "no-host", "not-ended", "not-ready", "nothing-to-undo",
-    "operation-failed", "os-error", "state", "superseded", "tli-changed", "unloaded", "unpack",
+    "operation-failed", "os-error", "pins", "state", "superseded", "tli-changed", "unloaded", "unpack",
     "unreadable", "unsettled", "went-back",
 }  # fmt: skip
 

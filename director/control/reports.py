@@ -7,7 +7,7 @@ What lives here: asking for it. What does not: what a report is (`director.repor
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Set
+from collections.abc import Container, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from director.doctor import Finding
+    from director.pins import Pin
     from director.report import Convention, Elsewhere, GroupStatus, OverrideStatus, Status
     from director.roles import Role
     from director.trust import HostTrust
@@ -58,10 +59,15 @@ class Reports(Files, Running):
         revoked: dict[str, str] = {}
         times: dict[str, tuple[str | None, bool]] = {}
         failed: list[GroupStatus] = []
-        problem = ""
+        problem = unpinned = ""
+        pins: dict[str, Pin] = {}
+        try:
+            pins = self.pins()
+        except DirectorError as found:
+            unpinned = str(found)
         try:
             if group is None:
-                failed = self._not_brought_up(told["Groups"], told["Started"])
+                failed = self._not_brought_up(told["Groups"], told["Started"], pins)
             trust = self.trust("status")
             times, revoked = trust.times(), trust.revoked(hashes)
         except DirectorError as found:
@@ -83,6 +89,7 @@ class Reports(Files, Running):
             self._with_overrides([*groups, *failed]),
             problem,
             LeaderStatus(leader["Address"], leader["Heard"], leader["Away"]) if leader else None,
+            unpinned,
         )
 
     def _with_overrides(self, groups: Iterable[GroupStatus]) -> tuple[GroupStatus, ...]:
@@ -127,12 +134,15 @@ class Reports(Files, Running):
         replaces = group.overridden or any(signed)
         return OverrideStatus(str(path), sha256, "") if replaces else None
 
-    def _not_brought_up(self, known: Container[str], started: datetime) -> list[GroupStatus]:
+    def _not_brought_up(
+        self, known: Container[str], started: datetime, pins: Mapping[str, Pin]
+    ) -> list[GroupStatus]:
         """The groups that the last start failed to load before the Director heard of them.
 
         Args:
             known: what the Director tells of.
             started: when it was.
+            pins: those that are known.
         """
         from director.report import FailureStatus, GroupStatus
 
@@ -142,10 +152,9 @@ class Reports(Files, Running):
             return []
         if phase is None or phase.begin < started.timestamp():
             return []  # that was the start of another system
-        found, pins = [], self.pins()
-        here = set(self.store.available()) | set(
-            pins
-        )  # what an operator took away is missed by nobody
+        found = []
+        # What an operator took away is missed by nobody.
+        here = set(self.store.available()) | set(pins)
         for name, why in sorted(phase.failed.items()):
             if name in here and name not in known and still_failed(self.history(name), phase):
                 pin = pins.get(name)
@@ -164,8 +173,7 @@ class Reports(Files, Running):
         if self.member_of():
             return []
         here = {name for name, files in self.store.available().items() if files}
-        with contextlib.suppress(DirectorError, OSError):  # `status` and `doctor` tell of it
-            here |= set(self.pins())
+        here |= self.pinned_groups()
         return sorted(here - {one.name for one in groups})
 
     def logs(self, group: str) -> list[str]:

@@ -22,9 +22,8 @@ from director.doctor.finding import Finding
 from director.doctor.units import units
 from director.errors import DirectorError, NotValidated, SettingsError
 from director.files import read_text
-from director.history import Pins
-from director.loading import pinned_file
 from director.marks import Marks
+from director.pins import Pin, Pins, pinned_file
 from director.settings.config import read_trust, survey_config
 from director.settings.tli import parse_tli
 from director.store import Store
@@ -68,15 +67,17 @@ def examine(patient: Patient) -> list[Finding]:
                 "Create it, or set THESPIAN_DIRECTOR_DIR to the right one.",
             )
         ]
+    unread, pins = _read_pins(patient.store)
     found = [
+        *unread,
         *_python(),
         *_keys(patient),
         *_permissions(patient.store),
         *_marks(patient),
         *_settings(patient),
         *_tlis(patient),
-        *_sources(patient),
-        *_pins(patient.store),
+        *_sources(patient, pins),
+        *_pins(patient.store, pins),
         *_clock(patient.store),
         *_stale(patient.store),
         *units(patient.store.directory, patient.root),
@@ -228,7 +229,7 @@ def _tlis(patient: Patient) -> Iterator[Finding]:
             yield Finding("error", "tli", f"{path}: {problem}.", "Mend the file.")
 
 
-def _sources(patient: Patient) -> Iterator[Finding]:
+def _sources(patient: Patient, pins: Mapping[str, Pin]) -> Iterator[Finding]:
     for problem in patient.store.misnamed():
         remedy = f"Give it the name that it was built with, or remove it. {problem.hint}"
         yield Finding("warning", problem.code, problem.message, remedy)
@@ -243,7 +244,6 @@ def _sources(patient: Patient) -> Iterator[Finding]:
         Marks(patient.store.state).read()
     except (SettingsError, NotValidated):
         return  # it is a finding already, and a question now would be audited as a refusal
-    pins = Pins(patient.store.state).read()
     for group, files in patient.store.available().items():
         for one in files:
             # What a load of the group means; others lie there to go back to, if anybody wants that.
@@ -271,8 +271,15 @@ def _sources(patient: Patient) -> Iterator[Finding]:
                 yield Finding("warning", "version", text, "Give it a version that PEP 440 orders.")
 
 
-def _pins(store: Store) -> Iterator[Finding]:
-    for pin in Pins(store.state).read().values():
+def _read_pins(store: Store) -> tuple[list[Finding], dict[str, Pin]]:
+    try:
+        return [], Pins(store.state).read()
+    except DirectorError as problem:
+        return [Finding("error", problem.code, problem.message, problem.hint)], {}
+
+
+def _pins(store: Store, pins: Mapping[str, Pin]) -> Iterator[Finding]:
+    for pin in pins.values():
         try:
             pinned_file(store, pin)
         except DirectorError as problem:
