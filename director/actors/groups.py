@@ -331,20 +331,31 @@ class Groups(Adoption):
         elif kind == "answer":
             self._no_answer(version, actor)
         elif version.state is State.ACTIVE and not actor.ready and not actor.ending:
-            self._out.append(KillActor(actor.id))
-            actor.id = 0
-            self._died_active(version, actor, "it took no message and did not end")
+            self._hangs(version, actor)
         elif actor.ending or version.state in {State.ENDING, State.FAILED}:
             self._did_not_end(version, actor)
+
+    def _hangs(self, version: Version, actor: RoleActor) -> None:
+        """Created again, it took no message and did not exit either: killed, and created once more when it has gone."""
+        if not actor.killed:
+            self._kill(version, actor, KillActor(actor.id))
+            return
+        actor.id = 0
+        self._died_active(version, actor, "it took no message and did not end")
+
+    def _kill(self, version: Version, actor: RoleActor, action: Kill | KillActor) -> None:
+        """Its end may be told; where it is not, the timer gives it up. Until then the killer has to find it."""
+        actor.killed = True
+        self._out.append(action)
+        self._record(version, "killed", f"{actor.spec.class_name} did not exit and was killed")
+        self._timer("end", version, actor.id, KILL_LIMIT)
 
     def _did_not_end(self, version: Version, actor: RoleActor) -> None:
         """Asked to exit, it went on: it is killed, which may be told, or given up when it was not told."""
         going = version.state in {State.ENDING, State.FAILED}
         if not actor.killed:
-            actor.killed = True
-            self._out.append(Kill(version.source_hash) if going else KillActor(actor.id))
-            self._record(version, "killed", f"{actor.spec.class_name} did not exit and was killed")
-            self._timer("end", version, actor.id, KILL_LIMIT)
+            whom = Kill(version.source_hash) if going else KillActor(actor.id)
+            self._kill(version, actor, whom)
             return
         loading = self.loading(version.group)
         if loading and not going:

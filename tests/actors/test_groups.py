@@ -78,6 +78,10 @@ class Host:
                     self.asked.add(actor)
                 case m.End(actor):
                     assert actor in self.alive, "only living actors are ended"
+                case m.KillActor(actor):
+                    assert any(
+                        a.id == actor for v in self.groups.versions.values() for a in v.actors
+                    )
                 case m.AskTrust(sources=sources):
                     known = self.groups.versions
                     assert all(known[one].state is m.State.RETIRED for one in sources)
@@ -773,6 +777,27 @@ def test_a_restarted_actor_that_never_answers_dies_once_more() -> None:
     host.fire("restart")
     host.ready()
     assert len(host.alive) == 1 and host.groups.versions["1"].actors[0].deaths == 2
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_restarted_actor_that_hangs_is_killed_while_it_can_be_found(told: bool) -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.exit(min(host.alive))
+    host.fire("restart")
+    hung = max(host.alive)
+    host.fire("up")
+    assert m.End(hung) in host.log
+    host.fire("end")
+    assert m.KillActor(hung) in host.log and host.groups.find(hung) is not None
+    if told:
+        host.exit(hung)
+    else:
+        host.fire("end")
+    host.fire("restart")
+    host.alive.pop(hung, None)
+    host.ready()
+    assert host.serves() and host.groups.versions["1"].actors[0].deaths == 2
 
 
 def test_a_version_that_is_just_taking_over_cannot_lose_the_one_it_takes_over_from() -> None:

@@ -462,3 +462,32 @@ def test_a_director_directory_may_be_read_only_where_the_state_is_elsewhere(
             eventually(lambda: "TLS_Keep_Limit of app" in log_of(host))
             assert len(list(host.directory.glob("app-*.tls"))) == 3
             host.control.shutdown()
+
+
+@pytest.mark.long
+def test_a_restarted_actor_that_hangs_in_its_init_is_killed_and_created_again(
+    host: Host, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    body = f"""
+    import os, time
+    from thespian.actors import ActorTypeDispatcher
+
+    class Worker(ActorTypeDispatcher):
+        def __init__(self):
+            with open({str(pids)!r}, "a") as told:
+                told.write(f"{{os.getpid()}}\\n")
+            with open({str(pids)!r}) as told:
+                if len(told.readlines()) == 2:
+                    time.sleep(300)
+        def receiveMsg_dict(self, message, sender):
+            self.send(sender, {{"pid": os.getpid()}})
+"""
+    put(host, "app", "1", "App", body=body)
+    host.control.load("app")
+    kill(pid_of(host, "App"))
+    eventually(lambda: len(pids.read_text().split()) == 3, 60)  # 30 s to be up, 10 s to exit
+    first, hung, last = map(int, pids.read_text().split())
+    eventually(lambda: back(host, first))
+    assert not {first, hung} & set(host.processes()) and last in host.processes()
+    assert "killed" in [event.event for event in host.control.history("app")]
