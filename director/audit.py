@@ -49,27 +49,30 @@ class Audit:
         line = json.dumps({"when": when, **fields}).encode() + b"\n"
         make_private(self.state)
         with locked(self.state / "audit.lock", LOCK_LIMIT):
-            handle = self._open()
-            try:
-                size = os.fstat(handle).st_size
-                if size and size + len(line) > self.limit:
-                    os.close(handle)
-                    self._rotate()
-                    handle = self._open()
-                    size = 0
-                if size and os.pread(handle, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # a machine stopped in the midst of the last one
-                try:
-                    written = os.write(handle, line)
-                except OSError:
-                    os.ftruncate(handle, size)
-                    raise
-                if written != len(line):
-                    os.ftruncate(handle, size)
-                    raise OSError(28, "No space left for the audit line", str(self.path))
-                os.fsync(handle)
-            finally:
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        handle = self._open()
+        try:
+            size = os.fstat(handle).st_size
+            if size and size + len(line) > self.limit:
+                self._rotate()
+                other = self._open()
                 os.close(handle)
+                handle, size = other, 0
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                line = b"\n" + line  # a machine stopped in the midst of the last one
+            try:
+                written = os.write(handle, line)
+            except OSError:
+                os.ftruncate(handle, size)
+                raise
+            if written != len(line):
+                os.ftruncate(handle, size)
+                raise OSError(28, "No space left for the audit line", str(self.path))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def _open(self) -> int:
         return open_private(self.path, os.O_RDWR | os.O_APPEND)

@@ -84,3 +84,17 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
     process.join(30)
     assert process.exitcode == 0
     assert [one["number"] for one in lines(Audit(tmp_path).path)] == [1]
+
+
+def test_a_rotation_that_fails_tells_why_and_closes_nothing_of_others(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, limit=100, kept=1)
+    audit.append({"x": "y" * 200})
+    Path(f"{audit.path}.1").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
+    with pytest.raises(IsADirectoryError):
+        audit.append({"x": "z"})
+    if before:
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    Path(f"{audit.path}.1").rmdir()
+    audit.append({"x": "z"})
+    assert [one["x"] for one in lines(audit.path)] == ["z"]
