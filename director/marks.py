@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Callable, Container, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ class Accepted:
     manifested: bool = True
     expires: str | None = None
     tli: str | None = None
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Accepted:
+        """From a file (TypeError, ValueError: it is not of that form)."""
+        made = cls(**told)
+        optional = (made.version, made.expires, made.tli)
+        texts = [made.group, made.key, made.source_hash, made.file, made.when, made.why]
+        texts += [one for one in optional if one is not None]
+        if not all(isinstance(one, str) for one in texts) or type(made.manifested) is not bool:
+            raise TypeError("a value of an accepted file is of a wrong type")
+        if made.expires is not None:
+            datetime.fromisoformat(made.expires)
+        return made
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ class MarkBook:
         told: Any = json.loads(data)
         if told["schema"] != _SCHEMA:
             raise ValueError(f"its schema is {told['schema']}, not {_SCHEMA}")
-        accepted = {sha256: Accepted(**fields) for sha256, fields in told["accepted"].items()}
+        accepted = {sha256: Accepted.of(fields) for sha256, fields in told["accepted"].items()}
         highest = {
             (str(one["key"]), str(one["group"]), str(one["kind"])): str(one["version"])
             for one in told["marks"]
@@ -144,31 +158,46 @@ class Arrivals(Rule):
                 hint='Build it again with another version, or with version = "date".',
                 code="version",
             )
-        own = version_key(source.version)
-        for sha256, other in self.book.accepted.items():
-            if "replace" in self.allowed or {sha256, bare(other.key)} & self.revoked:
-                continue
-            if source.manifested and not other.manifested:
-                continue  # its version is a word of its name, which nobody signed
-            same = other.group == source.group and other.version is not None
-            if same and version_key(other.version) == own:
-                raise NotValidated(
-                    f"This host has accepted other bytes as {source.group} {other.version} "
-                    f"(on {other.when}).",
-                    hint="Give it a new version; while developing, build with version = "
-                    '"date". `director install FILE --replace` takes it all the same.',
-                    code="version-taken",
-                )
-        mark = self.book.mark(
-            source.key.fingerprint, source.group, source.version, manifested=source.manifested
-        )
-        if mark is not None and own < version_key(mark) and "downgrade" not in self.allowed:
+        taken, mark = self._taken(source, source.version), self._above(source, source.version)
+        # Where it needs both words, each refusal names both: one alone would only lead to the other refusal.
+        both = "`director install FILE --replace --allow-downgrade` takes it all the same."
+        if taken and "replace" not in self.allowed:
+            older = f", and it is older than {mark}, which this host has seen" if mark else ""
+            way = both if mark else "`director install FILE --replace` takes it all the same."
+            raise NotValidated(
+                f"This host has accepted other bytes as {source.group} {taken.version} (on {taken.when}){older}.",
+                hint=f'Give it a new version; while developing, build with version = "date". {way}',
+                code="version-taken",
+            )
+        if mark and "downgrade" not in self.allowed:
             raise NotValidated(
                 f"It is {source.group} {source.version}, older than {mark}, which this host has seen.",
-                hint="`director load FILE --allow-downgrade` loads it all the same; on a member of a convention "
+                hint=both
+                if taken
+                else "`director load FILE --allow-downgrade` loads it all the same; on a member of a convention "
                 "`director install FILE --allow-downgrade` lets it come.",
                 code="downgrade",
             )
+
+    def _taken(self, source: Source, version: str) -> Accepted | None:
+        """Other bytes that were accepted as this version."""
+        own = version_key(version)
+        for sha256, other in self.book.accepted.items():
+            if other.group != source.group or other.version is None:
+                continue
+            if {sha256, bare(other.key)} & self.revoked:
+                continue
+            if source.manifested and not other.manifested:
+                continue  # its version is a word of its name, which nobody signed
+            if version_key(other.version) == own:
+                return other
+        return None
+
+    def _above(self, source: Source, version: str) -> str | None:
+        """The mark that is higher than this version."""
+        key = source.key.fingerprint
+        mark = self.book.mark(key, source.group, version, manifested=source.manifested)
+        return mark if mark is not None and version_key(version) < version_key(mark) else None
 
 
 @dataclass(frozen=True)
@@ -249,7 +278,7 @@ def with_origins(state: Path, book: MarkBook) -> MarkBook:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             told = json.loads(read_regular(_origin(state, source_hash), LONGEST_STATE))
             sha256 = str(told.pop("sha256"))
-            found[sha256] = Accepted(**told)
+            found[sha256] = Accepted.of(told)
     return replace(book, accepted={**found, **book.accepted}) if found else book
 
 

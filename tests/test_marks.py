@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,6 +94,35 @@ def test_what_the_operator_allows_and_no_more() -> None:
     assert code(Arrivals(known, allowed={"replace"}), source(2, "1.0")) == "downgrade"
     assert code(Arrivals(known, allowed={"replace"}), source(2, "2.0")) == "valid"
     assert code(Arrivals(known, allowed={"downgrade"}), source(2, "2.0")) == "version-taken"
+
+
+@pytest.mark.parametrize("allowed", [set(), {"replace"}, {"downgrade"}])
+def test_what_needs_two_words_is_told_of_both_whichever_is_lacking(allowed: set[str]) -> None:
+    known = book(source(1, "1.0"), source(2, "2.0"))
+    with pytest.raises(NotValidated) as caught:
+        Arrivals(known, allowed=allowed).source(source(3, "1.0"))
+    assert "`director install FILE --replace --allow-downgrade`" in caught.value.hint
+    assert "`director load" not in caught.value.hint
+    assert code(Arrivals(known, allowed={"replace", "downgrade"}), source(3, "1.0")) == "valid"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"version": 3}, {"group": None}, {"manifested": 1}, {"expires": "never"}, {"tli": []}),
+        *({"key": 3}, {"surplus": 1}),
+    ],
+)
+def test_marks_with_a_value_of_another_kind_do_not_read(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    told = json.loads(book(source(1, "1.0")).to_bytes())
+    (one,) = told["accepted"].values()
+    one.update(wrong)
+    Marks(tmp_path).path.write_text(json.dumps(told))
+    with pytest.raises(NotValidated) as caught:
+        Marks(tmp_path).read()
+    assert caught.value.code == "marks"
 
 
 def test_a_version_that_a_revoked_key_or_a_revoked_file_took_is_free_again() -> None:
