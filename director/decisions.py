@@ -7,7 +7,7 @@ What lives here: what a line tells. What does not: deciding (`director.trust`), 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,3 +89,27 @@ class Decisions:
         except (OSError, DirectorError) as problem:
             text = problem.strerror if isinstance(problem, OSError) else problem
             self.warn(f"the audit log in {self.state} was not written: {text}")
+
+
+@contextlib.contextmanager
+def foreseen(name: str) -> Iterator[None]:
+    """What nobody foresaw while a file was decided about becomes an error like others: told, audited, and answered.
+
+    The Source Authority would else die of it and leave the Admin waiting.
+
+    Args:
+        name: the base name of the file.
+
+    Raises:
+        DirectorError: code ``internal``. What is foreseen, and OSError, come through as they are.
+    """
+    try:
+        yield
+    except (DirectorError, OSError):
+        raise
+    except Exception as problem:
+        raise DirectorError(
+            f"{name} was not decided about, and nothing of it is accepted: {type(problem).__name__} in this director.",
+            hint="Report it with that file, and with what `director tlsinfo` says of it.",
+            code="internal",
+        ) from problem

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from director import audit
-from director.decisions import Decisions
+from director.decisions import Decisions, foreseen
 from director.errors import DirectorError, KeyProblem, NotFound, NotValidated, SettingsError
 from director.files import read_regular
 from director.marks import (
@@ -35,19 +35,8 @@ from director.settings.tli import digest as tli_digest
 from director.store import Store
 from director.tls.keys import RSA, PublicKey
 from director.tls.limits import RSA_FLOOR, Limits
-from director.tls.rules import (
-    Source,
-    bare,
-    moment,
-)
-from director.tls.verify import (
-    Members,
-    Policy,
-    Verdict,
-    signed_tli,
-    verify_again,
-    verify_into,
-)
+from director.tls.rules import Source, bare, moment
+from director.tls.verify import Members, Policy, Verdict, signed_tli, verify_again, verify_into
 
 
 @dataclass(frozen=True)
@@ -123,7 +112,8 @@ class HostTrust:
                 name, hashlib.sha256(data).hexdigest(), "refused", problem.code, ""
             )
             raise
-        return self._decide(data, name, _nothing, trust, book, ())
+        with foreseen(name):
+            return self._decide(data, name, _nothing, trust, book, ())
 
     def admit(
         self,
@@ -141,16 +131,18 @@ class HostTrust:
             allowed: ``downgrade`` or ``replace``, where the operator said so.
 
         Raises:
-            DirectorError: settings or marks do not read. OSError: what ``receive`` raises. Both are audited.
+            DirectorError: settings or marks do not read; or nobody foresaw what happened (code ``internal``). OSError:
+                what ``receive`` raises. All are audited.
         """
         digest = hashlib.sha256(data).hexdigest()
         allowed = tuple(allowed)
         try:
-            trust, book = read_trust(*self._place), self._book()
-            verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
-            note = note_of(verdict, book, allowed)
-            if verdict.valid:
-                return self._accept(verdict, data, name, trust, allowed, note)
+            with foreseen(name):
+                trust, book = read_trust(*self._place), self._book()
+                verdict = self._decide(data, name, receive or _nothing, trust, book, allowed)
+                note = note_of(verdict, book, allowed)
+                if verdict.valid:
+                    return self._accept(verdict, data, name, trust, allowed, note)
         except DirectorError as problem:
             self.decisions.append(name, digest, "refused", problem.code, "")
             raise

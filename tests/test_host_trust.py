@@ -79,6 +79,33 @@ def test_other_bytes_of_a_version_need_the_operators_word_and_both_go_back_later
     assert install(shop, tmp_path, "app-2.0.tls", first).exit_code == 0, "accepted before"
 
 
+def test_what_needs_two_flags_says_so_and_takes_them(shop: Workshop, tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        install(shop, tmp_path, f"app-{version}.tls", shop.good(version=version))
+    other = shop.good(version="1.0", actors=())
+    both = ("--replace", "--allow-downgrade")
+    for flags in ((), both[:1], both[1:]):
+        refused = install(shop, tmp_path, "app-1.0.tls", other, *flags)
+        line = f"`director install {tmp_path}/app-1.0.tls --replace --allow-downgrade`"
+        assert refused.exit_code == 7 and line in refused.stderr
+    assert install(shop, tmp_path, "app-1.0.tls", other, *both).exit_code == 0
+
+
+def test_what_nobody_foresaw_is_told_audited_and_accepts_nothing(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide(*_: Any, **__: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr("director.trust.verify_into", decide)
+    done = install(shop, tmp_path, "app-2.0.tls", shop.good())
+    assert done.exit_code == 1 and "RecursionError in this director" in done.stderr
+    assert audit(shop)[-1]["code"] == "internal"
+    assert not (shop.directory / "app-2.0.tls").exists()
+    monkeypatch.undo()
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0
+
+
 def test_a_version_that_a_stolen_key_took_is_free_once_it_is_revoked(
     shop: Workshop, tmp_path: Path
 ) -> None:

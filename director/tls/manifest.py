@@ -18,7 +18,9 @@ MANIFEST_NAME = "TLS-INF/manifest.json"
 TLI_NAME = "TLS-INF/group.tli"
 SBOM_NAME = "TLS-INF/sbom.cdx.json"
 FORMAT = "hatch-thespian-manifest-1"
-_LARGEST, _LONGEST_TEXT = 64 << 20, 2000
+_LONGEST_TEXT = 2000
+#: Bytes of a manifest beside what it tells of members, and of that for one whose name is empty.
+_ROOM, _ROOM_OF_MEMBER = 1 << 20, 256
 #: Keys that a manifest of this format may lack.
 _OPTIONAL = frozenset({"builder", "commit", "expires", "pipeline"})
 
@@ -85,8 +87,6 @@ class Manifest:
         Raises:
             NotValidated: code ``manifest`` with what is wrong: duplicate keys, NaN, other keys or types.
         """
-        if len(data) > _LARGEST:
-            _wrong("it is too large")
         try:
             told = json.loads(
                 data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_no_constant
@@ -116,6 +116,24 @@ class Manifest:
             for item in _items(told["bundled"], "bundled")
         )
         return cls(**told)
+
+
+def check_size(size: int, names: Sequence[str]) -> None:
+    """See that a manifest is no larger than one of such an archive can be, before it is unpacked.
+
+    JSON of a few hundred KiB that deflate made of nothing can take gigabytes as Python objects. Members are no such
+    thing: each costs the file itself more than its name.
+
+    Args:
+        size: of the manifest, bytes.
+        names: of the archive's members.
+
+    Raises:
+        NotValidated: code ``manifest``.
+    """
+    # A character is written as one to twelve (\ud83d\ude00).
+    if size > _ROOM + sum(_ROOM_OF_MEMBER + 12 * len(name) for name in names):
+        _wrong("it is larger than its members explain")
 
 
 def describe(members: Sequence[Member]) -> tuple[MemberRecord, ...]:

@@ -16,25 +16,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag, parse_tag, sys_tags
-from packaging.version import InvalidVersion
+from packaging.tags import Tag, sys_tags
 
 from director.errors import DirectorError, NotValidated
 from director.tls.archive import Archive, read_parts
 from director.tls.container import Envelope, open_envelope
+from director.tls.fits import check_external, check_tags
 from director.tls.keys import PublicKey
 from director.tls.limits import Limits
-from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest
+from director.tls.manifest import MANIFEST_NAME, TLI_NAME, Manifest, check_size
 from director.tls.naming import file_name as file_name_of
 from director.tls.naming import reserved_names, split_file_name
 from director.tls.rules import InTime, Rule, Source
 
 #: Members of a source, each with its bytes, which are checked as they come; reading on may raise.
 Members = Iterator[tuple[str, bytes]]
-
-_LONGEST_TAGS = 500
 
 
 def installed_version(name: str) -> str | None:
@@ -56,6 +53,11 @@ class Policy:
     tags: frozenset[Tag] | None = None
     #: The version of a distribution that this host has, or None.
     installed: Callable[[str], str | None] = installed_version
+
+    @property
+    def supported(self) -> frozenset[Tag]:
+        """The tags that this host supports."""
+        return self.tags if self.tags is not None else frozenset(sys_tags())
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ def verify_into(
         manifest = _manifest(archive)
         if manifest is not None:
             _check_binding(manifest, key, policy, file_name)
-            _check_tags(manifest, policy)
-            _check_external(manifest, policy)
+            check_tags(manifest.tags, lambda: policy.supported)
+            check_external(manifest.external, policy.installed)
         _check_names(archive)
         group, version = _identity(manifest, file_name)
         times = (manifest.created, manifest.expires) if manifest else (None, None)
@@ -233,6 +235,7 @@ def _manifest(archive: Archive) -> Manifest | None:
         return None
     if names[0] != MANIFEST_NAME:
         raise NotValidated("Its manifest is not its first member.", code="manifest-place")
+    check_size(archive.entries[0].size, names)
     manifest = Manifest.from_bytes(archive.read(MANIFEST_NAME))
     held = [(entry.name, entry.size) for entry in archive.entries[1:]]
     if archive.directories or held != [(told.name, told.size) for told in manifest.members]:
@@ -321,52 +324,3 @@ def _check_binding(
             hint="Build it for this Python, or run the director with another.",
             code="requires-python",
         )
-
-
-def _check_tags(manifest: Manifest, policy: Policy) -> None:
-    """Each tag set has to hold a tag that this host supports: compiled parts run nowhere else."""
-    needed = [tags for tags in manifest.tags if not tags.endswith("-none-any")]
-    if not needed:
-        return
-    supported = policy.tags if policy.tags is not None else frozenset(sys_tags())
-    for tags in needed:
-        try:
-            fits = len(tags) < _LONGEST_TAGS and bool(parse_tag(tags) & supported)
-        except ValueError:
-            raise NotValidated(f"Its tag {tags!r} does not read.", code="manifest") from None
-        if not fits:
-            raise NotValidated(
-                f"It has compiled parts for {tags}, which this host cannot run.",
-                hint="Build it on a machine like this host, or without compiled parts.",
-                code="tags",
-            )
-
-
-def _check_external(manifest: Manifest, policy: Policy) -> None:
-    """Every distribution that it expects on the host has to be there, in a version that fits."""
-    lacking = []
-    for text in manifest.external:
-        try:
-            wanted = Requirement(text)
-        except InvalidRequirement:
-            wanted = None
-        if wanted is None or wanted.marker is not None or wanted.url is not None:
-            raise NotValidated(f"Its external {text!r} does not read.", code="manifest")
-        found = policy.installed(wanted.name)
-        if found is None:
-            lacking.append(text)
-        elif not _fits(wanted, found):
-            lacking.append(f"{text} (it has {found})")
-    if lacking:
-        raise NotValidated(
-            f"It expects on this host: {', '.join(lacking)}.",
-            hint="Install that beside the director, or bundle it (deps).",
-            code="external",
-        )
-
-
-def _fits(wanted: Requirement, found: str) -> bool:
-    try:
-        return wanted.specifier.contains(found, prereleases=True)
-    except InvalidVersion:  # a distributor's own way of counting: only "any version" fits
-        return not wanted.specifier

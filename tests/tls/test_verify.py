@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,8 +40,9 @@ from director.tls.verify import Policy, Verdict, verify
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TLI = b"{'Actors': {'foo.bar.Bar': {}}}"
+TLI_MEMBER = Member(TLI_NAME, TLI)
 MEMBERS = [
-    Member(TLI_NAME, TLI),
+    TLI_MEMBER,
     Member("foo/__init__.py", b""),
     Member("foo/bar.py", b"class Bar: pass\n"),
 ]
@@ -198,7 +201,11 @@ def told(key: SigningKey, **changes: Any) -> bytes:
         {"external": ["not a requirement"]},
         {"external": ["x; python_version > '3'"]},
         {"external": ["x @ https://example.org/x.whl"]},
+        {"external": ["x; (" + "(" * 900 + "python_version > '3'" + ")" * 900 + ")"]},
+        {"external": ["no-such-thing"] * 1001},
         {"tags": ["cp311"]},
+        {"tags": ["cp311-cp311-"]},
+        {"tags": [f"cp311-cp311-p{number}" for number in range(1001)]},
         {"format": KeyError},
         {"group": 3},
         {"group": KeyError},
@@ -336,6 +343,8 @@ TAGS = frozenset({Tag("cp311", "cp311", "linux_x86_64"), Tag("py3", "none", "any
         (("cp311-cp311-linux_x86_64", "cp311-cp311-win_amd64"), "tags"),
         (("cp312-cp312-linux_x86_64",), "tags"),
         (("py3-none-" + "x." * 300 + "any",), "tags"),
+        (("CP311-cp311-Linux_x86_64",), "valid"),
+        (("py3-none-any",) * 2000, "valid"),
     ],
 )
 def test_a_host_has_to_support_each_of_the_tags(
@@ -351,6 +360,57 @@ def test_without_a_policy_the_tags_are_those_of_this_very_python(key: SigningKey
     assert decide(signed(key, manifest(key, tags=(mine,)).to_bytes()), [key.public]).valid
     other = mine.replace("cp3", "cp2")
     assert not decide(signed(key, manifest(key, tags=(other,)).to_bytes()), [key.public]).valid
+
+
+def long_tags(number: int) -> str:
+    """A tag set of 499 characters that this host supports, and that stands for half a million tags."""
+    words = ".".join(f"{one:x}" for one in range(16, 70))
+    return f"cp311.{words}-cp311.{words}-linux_x86_64.x{number}.{words[:130]}"
+
+
+def test_the_signer_does_not_choose_what_tags_cost(key: SigningKey) -> None:
+    data = signed(key, manifest(key, tags=tuple(map(long_tags, range(200)))).to_bytes())
+    began = time.process_time()
+    assert decide(data, [key.public], Policy(tags=TAGS)).valid
+    assert time.process_time() - began < 1, "they are never expanded"
+
+
+@pytest.mark.parametrize("field", ["tags", "surplus"])
+def test_a_manifest_that_deflate_made_of_nothing_takes_no_memory(
+    key: SigningKey, field: str
+) -> None:
+    text = told(key)[:-1] + f', "{field}": ['.encode() + b"[]," * (20 << 20) + b"[]]}"
+    data = signed(key, text)
+    assert len(data) < 100_000
+    tracemalloc.start()
+    try:
+        verdict = decide(data, [key.public])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert verdict.code == "manifest" and peak < 10 << 20
+
+
+def test_the_manifest_of_many_members_with_odd_names_is_not_too_large(key: SigningKey) -> None:
+    members = [TLI_MEMBER, *(Member("\U0001f600" * 20 + f"/{n:05}", b"") for n in range(8000))]
+    text = manifest(key, members).to_bytes()
+    assert len(text) > 2 << 20
+    assert decide(signed(key, text, members), [key.public]).valid
+
+
+@pytest.mark.parametrize(
+    "text", ["x; '3' < python_version", "x @ file:///etc/passwd", "x[a]>=1", "x>=1"]
+)
+def test_packaging_that_reads_by_recursion_is_asked_for_no_marker_and_may_fail(
+    key: SigningKey, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reader(told: str) -> Any:
+        assert not {";", "@"} & {*told}, "packaging before 26.4 ends with RecursionError there"
+        raise RecursionError
+
+    monkeypatch.setattr("director.tls.fits.Requirement", reader)
+    data = signed(key, manifest(key, external=(text,)).to_bytes())
+    assert decide(data, [key.public]).code == "manifest"
 
 
 @pytest.mark.parametrize(
