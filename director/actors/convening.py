@@ -113,6 +113,8 @@ class Convening(Patience):
             if address is not None and not self.closing:
                 self.members.lost.setdefault(member.host, []).append(address)
                 self._lost(actor_id, "host-lost", member.away())
+        if not self.closing:
+            self._start_elsewhere(member)
         for actor_id, why in list(self.members.whys.items()):
             if not why.waiting:
                 self._conclude(actor_id)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
+
+from thespian.actors import ActorExitRequest
 
 from director.actors import versions as m
 from director.actors.abroad import Abroad
 from director.actors.members import GATHERING, Member
 from director.actors.messages import Message
 from director.actors.offers import Offers
+from director.actors.words import starts
 from director.files import read_regular
 from director.history import History, last_active
 from director.tls.limits import Limits
@@ -52,6 +56,36 @@ class Patience(Abroad):
             log.warning("the history does not read: %s", problem)
             return False
         return last is not None and last.source_hash == wanted.source_hash
+
+    def _start_elsewhere(self, gone: Member) -> None:
+        """A host is lost that actors may just have been starting on, which nobody tells: they are placed anew.
+
+        All that gave no sign of life and are not starting here; one that is, on another host, is told to exit.
+        """
+        for actor_id, action in list(self.created.items()):
+            found = self.groups.find(actor_id)
+            if found is None or found[1].ending or not self._is_starting(actor_id, action, gone):
+                continue
+            directory = self.unpacked.get(action.source_hash, os.devnull)
+            here = [one for one in starts(directory) if one.alive]
+            if gone.host in self.members.banned(action.source_hash) or any(
+                one.class_name == action.class_name for one in here
+            ):
+                continue
+            log.warning("%s may have been starting on %s", action.class_name, gone.name)
+            scout = self.scouts.pop(actor_id, None)
+            for address in (self.actors.addresses.pop(actor_id, None), scout[0] if scout else None):
+                if address is not None:
+                    self.send(address, ActorExitRequest())
+            self._create_again(actor_id)
+
+    def _is_starting(self, actor_id: int, action: m.Create, gone: Member) -> bool:
+        """Whether an actor was created, and has neither ended nor given a sign of life; a named one: by that host."""
+        if actor_id in self.actors.met or actor_id in self.members.whys:
+            return False
+        site = self.sites.get((action.class_name, action.source_hash))
+        ordered = action.global_name is not None and site is not None and site[0] == gone.admin
+        return actor_id in self.open or actor_id in self.scouts or ordered
 
     # ---- refusals that may pass ------------------------------------------------------------------
 

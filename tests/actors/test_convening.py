@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from thespian.actors import ActorAddress
+from thespian.actors import ActorAddress, ChildActorExited
 
 from director.actors import versions as m
 from director.actors.messages import Message
@@ -94,3 +94,58 @@ def test_a_beat_that_was_long_on_its_way_tells_nothing_of_a_clock(
     member.asked = time.monotonic() - asked if asked else 0.0  # 0.0: nothing was asked
     started.hear({**report, "Time": time.time()}, "director 2")
     assert abs(member.report["Offset"]) < 0.5
+
+
+def starting(leader: Shell, source_hash: str) -> tuple[m.Version, int]:
+    """A version whose actor was created and has not been heard of."""
+    made = m.Version(source_hash, "g", "1", "g-1.tls", TLI)
+    number = leader._remember({"DirectorOp": "LoadSource", "Wait": True}, ActorAddress("client"))
+    leader._perform(leader.groups.load(number, made, time.monotonic()))
+    leader._perform(leader.groups.source_loaded(source_hash, time.monotonic()))
+    return made, made.actors[0].id
+
+
+def test_what_was_starting_on_a_host_that_is_lost_is_placed_anew(
+    started: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def create(name: str, *requirements: Any, **more: Any) -> Any:
+        made.append(name)
+        return ActorAddress(f"{name} {len(made)}")
+
+    monkeypatch.setattr(started, "createActor", create)
+    started.members.born -= 60  # hosts have had their time to come
+    started.leading = ["10.0.0.1:1900"]
+    two, three = joined(started, 2), joined(started, 3)
+    version, actor = starting(started, "h1")
+    first = started.actors.addresses[actor]
+    made.clear()
+    started._left(two)
+    assert made == ["a.A"] and started.actors.addresses[actor] != first
+    assert [type(one).__name__ for to, one in started.said if to == first][-1] == "ActorExitRequest"
+    again = [one for to, one in started.said if to == started.actors.addresses[actor]]
+    assert [type(one).__name__ for one in again] == ["Thespian_StatusReq"]  # said once more
+    # The other is lost too, and Thespian finds no host: the load is told at once, with the reason.
+    started._left(three)
+    started.receiveMsg_ChildActorExited(
+        ChildActorExited(started.actors.addresses[actor]), ActorAddress("me")
+    )
+    answer = next(one for to, one in started.said if to == ActorAddress("client"))
+    assert answer["DirectorResponse"] == "LoadResult" and not answer["Success"]
+    assert "h3 (10.0.0.3:1900) left or is out of reach since" in answer["Message"]
+    assert version.state is m.State.FAILED
+
+
+def test_what_had_ended_or_was_heard_of_is_not_placed_anew_by_a_lost_host(
+    started: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started.members.born -= 60
+    two, three = joined(started, 2), joined(started, 3)
+    _, actor = starting(started, "h1")
+    monkeypatch.setattr(started, "_create", lambda action: pytest.fail("was created again"))
+    started.actors.met[actor] = started.actors.addresses[actor]
+    started._left(two)
+    del started.actors.met[actor]
+    started.open.pop(actor)  # it has ended, and is tried again soon
+    started._left(three)
