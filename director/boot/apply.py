@@ -1,7 +1,7 @@
 """Performing a plan and taking it back: all of it, or nothing.
 
-What lives here: writing files under a root, running commands through a runner that tests replace, and the way back
-from a step that failed. What is to be written and run is not decided here (`director.boot.systemd` and its like).
+What lives here: writing files under a root, and the way back from a step that failed or was interrupted. What does
+not: running commands (`director.boot.commands`), what is to be written and run (`director.boot.systemd` and its like).
 """
 
 from __future__ import annotations
@@ -11,55 +11,17 @@ import os
 import shlex
 import shutil
 import stat
-import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from director.boot.alone import alone
+from director.boot.commands import Done, Runner, holds, run_command
+from director.boot.interrupts import heard_once
 from director.boot.places import drop_empty, ids_of, place, require_removable, there
 from director.boot.plan import Command, File, Folder, Plan
 from director.errors import BootError, NotFound
 from director.files import sync_directory, write_atomically
-from director.service import START_LIMIT, unit_of
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended: its exit status, and what it said on both outputs."""
-
-    status: int
-    output: str
-
-
-Runner = Callable[[Sequence[str]], Done]
-
-
-def holds(command: Command, run: Runner) -> bool:
-    """Whether what a command asks first says that it is not needed."""
-    asked = run(command.unless)
-    said = [word in asked.output for word in command.unless_says.split()]
-    return asked.status == 0 and (any(said) or not said)
-
-
-def run_command(words: Sequence[str]) -> Done:
-    """Run a command, without a shell and without input; one that is not there ends with 127."""
-    try:
-        done = subprocess.run(
-            list(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=START_LIMIT,
-        )
-    except subprocess.TimeoutExpired:
-        return Done(124, f"no end within {START_LIMIT} s")
-    except OSError as problem:
-        return Done(127, f"{words[0]}: {problem.strerror}")
-    # nssm writes two bytes a character.
-    return Done(done.returncode, done.stdout.replace("\0", ""))
+from director.service import unit_of
 
 
 def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "") -> list[str]:
@@ -75,10 +37,10 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
         what was done, a line each.
 
     Raises:
-        BootError: naming the file or command; all is as it was before.
+        BootError: naming the file or command, or that it was interrupted; all is as it was before.
     """
     work = _Work(plan, run, root)
-    with alone():
+    with alone(), heard_once():
         work.ran = start and work.is_so(plan.start[-1])
         try:
             for file in plan.files:
@@ -91,14 +53,14 @@ def install(plan: Plan, *, start: bool, run: Runner = run_command, root: str = "
                 work.drop_dangling()
             for command in (*plan.enable, *(plan.start if start else ())):
                 work.perform(command)
-        except BootError as problem:
+        except BaseException as problem:  # noqa: BLE001 - raised again, when nothing is left by half
             left = work.take_back()
             hint = "All is as it was before."
             if any(command in plan.start for command in work.tried):
                 hint = f"All is as it was before, but for what the service itself wrote: {', '.join(plan.kept)}."
             if left:
                 hint = f"Taking back what was done failed too: {'; '.join(left)}."
-            raise BootError(problem.message, hint=f"{problem.hint} {hint}".strip()) from None
+            raise _with_hint(problem, hint) from None
     if not work.told:
         return ["nothing to do: all is as it should be"]
     return work.told
@@ -114,10 +76,10 @@ def remove(
 
     Raises:
         NotFound: there is nothing of that name.
-        BootError: a file that is not bootstart's, cannot be removed, or a command that failed; the service is as it
-            was before, and running it again tries again.
+        BootError: a file that is not bootstart's, cannot be removed, a command that failed, or an interruption; the
+            service is as it was before, and running it again tries again.
     """
-    with alone():
+    with alone(), heard_once():
         return _remove(plan, purge, run, root)
 
 
@@ -145,14 +107,23 @@ def _remove(plan: Plan, purge: bool, run: Runner, root: str) -> list[str]:
         for command in plan.forget:
             work.perform(command)
         work.drop_dangling()
-    except BootError as problem:
+    except BaseException as problem:  # noqa: BLE001 - raised again, when nothing is left by half
         left = work.put_back()
         hint = "The service is as it was before; run it again when that is mended."
         if left:
             hint = f"Bringing the service back failed too: {'; '.join(left)}."
-        raise BootError(problem.message, hint=f"{problem.hint} {hint}".strip()) from None
+        raise _with_hint(problem, hint) from None
     work.told += drop_empty(root, plan.unit.made)
     return work.told
+
+
+def _with_hint(problem: BaseException, hint: str) -> BaseException:
+    """What stopped the work, with what was done about it; a mistake of this program stays what it is."""
+    if isinstance(problem, KeyboardInterrupt):
+        return BootError("It was interrupted.", hint=hint)
+    if isinstance(problem, BootError):
+        return BootError(problem.message, hint=f"{problem.hint} {hint}".strip())
+    return problem
 
 
 def describe(plan: Plan, *, start: bool) -> list[str]:
@@ -229,10 +200,10 @@ class _Work:
                 return
         try:
             self._make_parents(path)
+            self.before.append((path, old, mode))
             write_atomically(path, file.data, mode=file.mode)
         except OSError as problem:
             raise _unwritable(path, problem) from None
-        self.before.append((path, old, mode))
         self.told.append(f"{'wrote' if old is None else 'changed'} {path}")
 
     def make(self, folder: Folder) -> None:
@@ -241,8 +212,8 @@ class _Work:
             return
         try:
             self._make_parents(path)
-            path.mkdir()
             self.folders.append(path)
+            path.mkdir()
             path.chmod(folder.mode)
             os.chown(path, *ids_of(folder.owner, self.root))
         except OSError as problem:
@@ -251,8 +222,8 @@ class _Work:
 
     def _make_parents(self, path: Path) -> None:
         for folder in reversed([one for one in path.parents if not one.exists()]):
-            folder.mkdir(mode=0o755)
             self.folders.append(folder)
+            folder.mkdir(mode=0o755)
 
     def clear(self, path: Path) -> None:
         """Remove state or logs; a link goes, not what it leads to."""
@@ -269,8 +240,8 @@ class _Work:
     def unlink(self, path: Path) -> None:
         try:
             old, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
-            path.unlink()
             self.before.append((path, old, mode))
+            path.unlink()
             sync_directory(path.parent)
         except OSError as problem:
             raise BootError(f"{path} cannot be removed: {problem.strerror}.") from None
@@ -285,7 +256,11 @@ class _Work:
                 return
             self.renewed.append(command)
         self.tried.append(command)
-        done = self._run(command, command.words)
+        try:
+            done = self._run(command, command.words)
+        except BaseException:
+            self.done.append(command)  # the manager may go on with it by itself
+            raise
         if done.status and not command.may_fail:
             told = [done, *(one for one in map(self.run, command.why) if not one.status)]
             words = " ".join(" ".join(one.output for one in told).split())[-1500:]
@@ -373,7 +348,7 @@ class _Work:
         for path, old, mode in reversed(self.before):
             try:
                 if old is None:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     sync_directory(path.parent)
                 else:
                     write_atomically(path, old, mode=mode)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import director
-from director.boot.apply import Runner, holds
+from director.boot.commands import Runner, holds
 from director.boot.places import hint_at_root, place, there
 from director.boot.plan import Plan, Service
 from director.control import DirectorControl
 from director.errors import BootError, DirectorError, NotFound, UsageError
+from director.reload import NAME
 from director.service import Unit, find_unit, unit_of
+from director.startup import MEMORY
 
 #: What a boot empties, and what a unit with PrivateTmp does not see.
 _VOLATILE = ("/tmp", "/var/tmp", "/run", "/dev")  # noqa: S108 - nothing is written there
@@ -29,6 +31,8 @@ _OUR_STATE = (
     "marks.json",
     "audit.jsonl",
 )
+#: What the runtime directory of a service has in it.
+_OUR_MEMORY = (MEMORY, NAME)
 
 
 def unit_there(service: Service, plan: Plan) -> Unit | None:
@@ -71,22 +75,36 @@ def require_own_name(plan: Plan, service: Service, before: Unit | None) -> None:
             hint=f"`director bootstop {other.name}` removes it; two would be in each other's way.",
         )
     if not before:
-        _require_own_places(place(service.root, one) for one in plan.kept)
+        kept = [place(service.root, one) for one in plan.kept]
+        _require_ours([path for path in kept if _is_filled(path)], _OUR_STATE)
+        # An empty one is somebody's too: what is not in use is not there.
+        passing = [place(service.root, one) for one in plan.passing]
+        _require_ours([path for path in passing if path.is_dir()], _OUR_MEMORY)
 
 
-def _require_own_places(places: Iterable[Path]) -> None:
-    """The manager gives these to the service's user, and ``--purge`` removes them: only a system's own may be there."""
+def _is_filled(path: Path) -> bool:
     try:
-        full = [path for path in places if path.is_dir() and any(path.iterdir())]
-        ours = any((path / name).exists() for path in full for name in _OUR_STATE)
+        return path.is_dir() and any(path.iterdir())
     except OSError as problem:
+        raise _unreadable(problem) from None
+
+
+def _require_ours(places: Sequence[Path], signs: Sequence[str]) -> None:
+    """The manager gives these to the service's user, and it or ``--purge`` removes them: only a system's own may be."""
+    try:
+        ours = any((path / name).exists() for path in places for name in signs)
+    except OSError as problem:
+        raise _unreadable(problem) from None
+    if places and not ours:
         raise BootError(
-            f"{problem.filename} cannot be read: {problem.strerror}.", hint=hint_at_root(problem)
-        ) from None
-    if full and not ours:
-        raise BootError(
-            f"{full[0]} is there and is not an actor system's.", hint="Choose another name."
+            f"{places[0]} is there and is not an actor system's.", hint="Choose another name."
         )
+
+
+def _unreadable(problem: OSError) -> BootError:
+    return BootError(
+        f"{problem.filename} cannot be read: {problem.strerror}.", hint=hint_at_root(problem)
+    )
 
 
 def require_reachable(control: DirectorControl, service: Service) -> None:
@@ -107,12 +125,12 @@ def require_reachable(control: DirectorControl, service: Service) -> None:
     _ = control.config  # SettingsError comes before anything is written
     if os.name != "posix":
         return
-    _require_lasting(service.python, directory)
+    _require_lasting(service.python, directory, *service.behind)
     if service.user == "root":
         return
     who = _ids(service)
     package = str(Path(director.__file__).parent)
-    for path in (service.python, os.path.realpath(service.python), package, directory):
+    for path in (service.python, package, directory, *service.behind):
         closed = _closed(Path(path), *who)
         if closed:
             name = service.user or "the service's own user"

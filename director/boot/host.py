@@ -6,14 +6,16 @@ commands. Rendering and performing are pure or injected and live beside it, and 
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import director
 from director.boot import MANAGERS, render
-from director.boot.apply import Runner, install, remove, run_command
+from director.boot.apply import install, remove
 from director.boot.checks import (
     require_free,
     require_own_name,
@@ -21,6 +23,7 @@ from director.boot.checks import (
     require_same_name,
     unit_there,
 )
+from director.boot.commands import Runner, run_command
 from director.boot.places import ids_of, place, there
 from director.boot.plan import Plan, Service
 from director.boot.users import DATABASE
@@ -104,6 +107,7 @@ def plan_for(control: DirectorControl, wanted: Wanted, *, start: bool) -> tuple[
         offline=offline,
         nssm=(shutil.which("nssm") or "") if manager == "windows" else "",
     )
+    service = replace(service, behind=_behind(service, wanted.python))
     plan = render(manager, service)
     if wanted.user and manager != "windows":
         service = _with_user(service, plan)
@@ -188,6 +192,25 @@ def _missing(service: Service, plan: Plan) -> tuple[str, ...]:
     if service.root and service.create_user:
         wanted += [pure(path) for path in DATABASE]
     found = dict.fromkeys(str(path) for path in wanted if not there(place(service.root, str(path))))
+    return tuple(found)
+
+
+def _behind(service: Service, python: str) -> tuple[str, ...]:
+    """Where links lead on the way to what the service reads; a venv's interpreter may be a link into a home (uv)."""
+    paths = [service.python, service.directory]
+    if not service.root:
+        paths.append(str(Path(director.__file__).parent))
+        # The standard library of a venv lies with the interpreter that it was made of, be its own a link or a copy.
+        paths += [] if python else [sys.base_prefix]
+        return tuple(os.path.realpath(path) for path in paths)
+    found = []
+    for path in paths:
+        for _ in range(40):  # as many as the kernel follows
+            at = Path(service.root + path)
+            if not at.is_symlink():
+                break
+            path = os.path.normpath(Path(path).parent / at.readlink())
+            found.append(path)
     return tuple(found)
 
 

@@ -21,7 +21,9 @@ LONGEST_NAME = 190
 #: The word that is no name (guide 2.5).
 NO_START = "nostart"
 #: POSIX portable user names, as useradd(8) takes them.
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}\Z")
+_NEW_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}\Z")
+#: What hosts have beside them, and every manager takes as it is (systemd.exec(5), User=: no number, no path).
+_USER = re.compile(r"(?![0-9]+\Z)\w[\w.@+-]{0,254}\$?\Z")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Service:
         offline: no manager runs there: nothing can be started, reloaded or asked.
         nssm: path of an installed nssm (Windows), else "".
         made: directories and files on the way that are not there yet, outermost first.
+        behind: where links on the way to the interpreter, this package and the director directory lead.
     """
 
     name: str
@@ -49,22 +52,42 @@ class Service:
     offline: bool = False
     nssm: str = ""
     made: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise UsageError for what no platform can be told."""
         for what, value in (("Python", self.python), ("director directory", self.directory)):
             if any(ord(char) < 32 or ord(char) == 127 for char in value):
                 raise UsageError(f"The path of the {what} has a control character: {value!r}.")
-        if self.user is not None and not _USER.match(self.user):
+            if not _is_text(value):
+                raise UsageError(
+                    f"The path of the {what} is not UTF-8: {value!r}.",
+                    hint="No service manager can be told of it; rename it.",
+                )
+        if self.user is not None and not (_USER.match(self.user) and _is_text(self.user)):
             raise UsageError(
                 f"{self.user!r} is no user name.",
-                hint="Names are a-z, 0-9, _ and -, at most 31, and do not begin with a digit.",
+                hint="Letters, digits and _.@+- are taken, a letter, digit or _ first.",
+            )
+        if self.user is not None and self.create_user and not _NEW_USER.match(self.user):
+            raise UsageError(
+                f"{self.user!r} is no name for a new user.",
+                hint="Such names are a-z, 0-9, _ and -, at most 31, and do not begin with a digit.",
             )
         for value in (self.python, self.directory):
             if not (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
                 raise UsageError(f"{value!r} is no absolute path.")
         if self.create_user and self.user in (None, "root"):
             raise UsageError("There is no user to create.", hint="Name one with --user NAME.")
+
+
+def _is_text(value: str) -> bool:
+    """Whether a word from the outside can be written into a file in UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,7 @@ class Plan:
         forget: bootstop's last commands, when the files are gone.
         purge: with ``--purge``, between: they remove a user that was created.
         kept: directories of state and logs, which bootstop removes with ``--purge`` only.
+        passing: directories that are the service's while it runs, and may be nobody else's.
         dangling: links and where they lead; where nothing is there any more, bootstop removes the link.
         hindering: whether such a link keeps the service from starting: bootstart removes it too.
         rivals: files that would make another service of the same name; none may be there.
@@ -157,6 +181,7 @@ class Plan:
     forget: tuple[Command, ...] = ()
     purge: tuple[Command, ...] = ()
     kept: tuple[str, ...] = ()
+    passing: tuple[str, ...] = ()
     dangling: tuple[tuple[str, str], ...] = ()
     hindering: bool = False
     rivals: tuple[str, ...] = ()

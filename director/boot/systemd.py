@@ -126,7 +126,7 @@ def render(service: Service) -> Plan:
         state=quote(f"THESPIAN_DIRECTOR_STATE={state}"),
         service=quote(f"{SERVICE_VARIABLE}={name}"),
         user=_user(service, name),
-        home="read-only" if _in_home(service.python, service.directory) else "yes",
+        home="read-only" if _in_home(service.python, service.directory, *service.behind) else "yes",
         private_users="no" if service.user == "root" else "yes",
     )
     words = users.sysusers(service, name)
@@ -145,6 +145,7 @@ def render(service: Service) -> Plan:
             # A user that is made at each start has them in a place where its number does not matter.
             for where in (("",) if service.user else ("", "private/"))
         ),
+        passing=(f"/run/{name}", f"/run/private/{name}"),
         dangling=() if service.offline else ((f"/run/{name}", f"private/{name}"),),
         # systemd makes a directory of a link that leads somewhere, and fails on this one.
         hindering=service.user is not None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from director.boot import render
-from director.boot.apply import Done, install, remove, run_command
+from director.boot.apply import install, remove
+from director.boot.commands import Done, run_command
 from director.boot.host import detect
 from director.boot.plan import Plan, Service
 from director.errors import BootError, NotFound
@@ -112,6 +115,58 @@ def test_a_command_that_fails_is_named_and_everything_is_taken_back(
         assert "the service's last words" in caught.value.message
         assert "stop x.service" in systemctl.ran, "else the manager would start it again"
     assert list(tmp_path.iterdir()) == [] and not systemctl.enabled and not systemctl.active
+
+
+@dataclass
+class Interrupted:
+    """A manager over whose command the operator loses patience, again and again."""
+
+    manager: Systemctl
+    verb: str
+    number: signal.Signals = signal.SIGINT
+
+    def __call__(self, words: Sequence[str]) -> Done:
+        done = self.manager(words)  # which goes on with it all the same
+        if self.verb in words:
+            os.kill(os.getpid(), self.number)
+            time.sleep(0.01)
+        return done
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("verb", ["daemon-reload", "enable", "restart"])
+def test_an_interruption_takes_everything_back(
+    tmp_path: Path, verb: str, number: signal.Signals
+) -> None:
+    systemctl, before = Systemctl(), signal.getsignal(number)
+    with pytest.raises(BootError, match="interrupted") as caught:
+        install(plan(), start=True, run=Interrupted(systemctl, verb, number), root=str(tmp_path))
+    assert caught.value.exit_status == 5 and "as it was before" in caught.value.hint
+    assert list(tmp_path.iterdir()) == [] and not systemctl.enabled and not systemctl.active
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("verb", ["stop", "disable", "daemon-reload"])
+def test_an_interrupted_removal_brings_the_service_back(tmp_path: Path, verb: str) -> None:
+    systemctl = Systemctl()
+    install(plan(), start=True, run=systemctl, root=str(tmp_path))
+    with pytest.raises(BootError, match="interrupted") as caught:
+        remove(plan(), run=Interrupted(systemctl, verb), root=str(tmp_path))
+    assert "The service is as it was before" in caught.value.hint
+    assert (tmp_path / UNIT).is_file() and systemctl.enabled and systemctl.active
+
+
+def test_a_mistake_of_ours_takes_everything_back_and_stays_one(tmp_path: Path) -> None:
+    systemctl = Systemctl()
+
+    def broken(words: Sequence[str]) -> Done:
+        if "restart" in words:
+            raise RuntimeError("nobody foresaw this")
+        return systemctl(words)
+
+    with pytest.raises(RuntimeError):
+        install(plan(), start=True, run=broken, root=str(tmp_path))
+    assert list(tmp_path.iterdir()) == [] and not systemctl.enabled
 
 
 def test_a_change_that_fails_brings_the_old_service_back(tmp_path: Path) -> None:

@@ -90,6 +90,60 @@ def test_an_image_gets_its_unit_enabled_and_loses_all_of_it_again(image: Path) -
     assert tree(image) == before and done.stderr == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="systemctl is Linux's")
+def test_an_empty_place_of_a_running_service_is_its_own(image: Path) -> None:
+    (image / "run/web").mkdir(parents=True)
+    done = in_image(image, "bootstart", "web", "nostart")
+    assert done.exit_code == 5 and f"{image}/run/web is there" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemctl is Linux's")
+@pytest.mark.parametrize("target", ["/home/op/python/bin/python3", "../../../home/op/python3"])
+def test_an_interpreter_that_is_a_link_into_a_home_is_within_reach(
+    image: Path, target: str
+) -> None:
+    (image / "opt/venv/bin/python").unlink()
+    (image / "opt/venv/bin/python").symlink_to("python3")
+    (image / "opt/venv/bin/python3").symlink_to(target)
+    assert in_image(image, "bootstart", "nostart").exit_code == 0
+    assert "ProtectHome=read-only\n" in (image / UNIT).read_text()
+
+
+def test_what_links_lead_to_on_this_host_is_within_reach_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, near = tmp_path / "far", tmp_path / "near"
+    far.mkdir()
+    near.symlink_to(far)
+    monkeypatch.setattr("director.boot.systemd._HOMES", (str(far.resolve()),))
+    words = ("bootstart", "nostart", "--print", "--manager", "systemd")
+    assert "ProtectHome=read-only\n" in run(*words, directory=str(near)).stdout
+    assert "ProtectHome=yes\n" in run(*words, directory=str(tmp_path)).stdout
+    monkeypatch.setattr("sys.base_prefix", str(near))  # of a venv that copied its interpreter
+    assert "ProtectHome=read-only\n" in run(*words, directory=str(tmp_path)).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes there")
+def test_a_director_directory_that_no_unit_can_name_is_told(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9"))
+    odd.mkdir()
+    words = ("bootstart", "nostart", "--manager", "systemd", "--python", "/bin/sh")
+    done = run(*words, directory=str(odd))
+    assert done.exit_code == 2 and "is not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("user", ["svc.app", "Debian-exim", "a" * 32, "user@corp", "host$"])
+def test_a_user_that_exists_may_have_a_name_that_no_new_one_gets(image: Path, user: str) -> None:
+    words = ("bootstart", "nostart", "--user", user, "--manager", "upstart")
+    refused = in_image(image, *words, "--create-user")
+    assert refused.exit_code == 2 and "is no name for a new user" in refused.stderr
+    with (image / "etc/passwd").open("a") as users:
+        users.write(f"{user}:x:98:98::/:/bin/false\n")
+    done = in_image(image, *words)
+    assert done.exit_code == 0, done.stderr
+    assert f"\nsetuid {user}\n" in (image / "etc/init/thespian.director.conf").read_text()
+
+
 def test_wrong_words_change_nothing(image: Path, tmp_path: Path) -> None:
     before = tree(image)
     for status, words in [
@@ -284,6 +338,8 @@ def test_a_name_that_becomes_another_services_is_refused(image: Path) -> None:
         ("ssh", "usr/lib/systemd/system/ssh.service"),
         ("dpkg", "var/lib/dpkg/status"),
         ("journal", "var/log/journal/system.journal"),
+        ("web", "run/web/web.sock"),
+        ("web", "run/private/web/web.sock"),
     ],
 )
 def test_a_name_of_the_hosts_own_is_refused(image: Path, name: str, there: str) -> None:
