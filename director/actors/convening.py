@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from thespian.actors import ActorExitRequest, ActorSystemConventionUpdate
@@ -110,11 +111,10 @@ class Convening(Patience):
         log.warning("%s left or is out of reach", member.admin)
         for actor_id in self.members.leave(member.admin, time.monotonic()):
             address = self.actors.met.get(actor_id)
-            if address is not None and not self.closing:
+            if address is not None:
                 self.members.lost.setdefault(member.host, []).append(address)
-                self._lost(actor_id, "host-lost", member.away())
-        if not self.closing:
-            self._start_elsewhere(member)
+                self._unless_closing(partial(self._lost, actor_id, "host-lost", member.away()))
+        self._unless_closing(partial(self._start_elsewhere, member))
         for actor_id, why in list(self.members.whys.items()):
             if not why.waiting:
                 self._conclude(actor_id)
@@ -250,8 +250,9 @@ class Convening(Patience):
         current = list(self.actors.addresses.values())
         left = [one for one in lost if one not in message["Over"] and one not in current]
         self.members.lost[member.host] = left
-        if self.closing:
-            return
+        self._unless_closing(partial(self._ended_there, message))
+
+    def _ended_there(self, message: Message) -> None:
         for address in message["Gone"]:
             actor_id = self.actors.id_of(address)
             if actor_id:

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ class Director(Asking):
     def receiveMsg_ActorExitRequest(self, message: ActorExitRequest, sender: Any) -> None:
         """The system goes down; Thespian ends our children after us. Leave word that this end is meant."""
         self.closing = True
+        self.closings += 1  # no earlier word of it ends this
         self.compilers.stop_all()
         if self.store is not None:
             try:
@@ -221,14 +223,12 @@ class Director(Asking):
         self._order_ended(message.childAddress)
         self._scout_ended(message.childAddress)
         self.open.pop(actor_id, None)
-        if actor_id and not self.closing:
-            self._exited(actor_id)
+        if actor_id:
+            self._unless_closing(partial(self._exited, actor_id))
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
         """A timer of the state machine fired."""
-        if message.payload is None:
-            self.closing = False
-        elif message.payload == "silence":
+        if message.payload == "silence":
             self._look_for_silence()
         elif message.payload == "pulse":
             self._pulse()
@@ -259,8 +259,24 @@ class Director(Asking):
             self._doubt(message.payload[1])
         elif message.payload[0] == "again":
             self._create_again(message.payload[2])
-        elif not self.closing:
-            self._perform(self.groups.timer(message.payload, time.monotonic()))
+        elif message.payload[0] == "open":
+            if message.payload[2] == self.closings:
+                self._reopen()
+        else:
+            self._unless_closing(partial(self._timer, message.payload))
+
+    def _timer(self, key: tuple[str, str, int]) -> None:
+        self._perform(self.groups.timer(key, time.monotonic()))
+
+    def _reopen(self) -> None:
+        """The shutdown came to nothing: what ended meanwhile did die, and what was due is done."""
+        self.closing = False
+        deferred, self.deferred = self.deferred, []
+        for act in deferred:
+            try:
+                act()
+            except UNDONE:
+                log.exception("this was not done: %s", act)
 
     def receiveMsg_PoisonMessage(self, message: PoisonMessage, sender: Any) -> None:
         """A message of ours made its receiver fail twice, or the receiver never came to life."""

@@ -9,6 +9,7 @@ name where the class may run, and which host then has its source, and has the na
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from thespian.actors import ActorExitRequest
@@ -104,8 +105,8 @@ class Naming(Following):
         """What was ordered at a member has ended, or could not be created."""
         actor_id = int(message["Actor"])
         known = sender in [one.director for one in self.members.met()]
-        if known and self.groups.find(actor_id) and not self.closing:
-            self._exited(actor_id)
+        if known and self.groups.find(actor_id):
+            self._unless_closing(partial(self._exited, actor_id))
 
     # ---- the member's side -----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,7 +67,11 @@ class Requests(ActorTypeDispatcher):
         self.waiting: list[str] = []
         #: What the Source Authority was asked and has not answered, by the question's number.
         self.asked: dict[int | str, Message] = {}
+        #: Whether the system is about to be shut down; which time it was told so; what waits until it is clear that it
+        #: was not.
         self.closing = False
+        self.closings = 0
+        self.deferred: list[Callable[[], None]] = []
         #: Who waits until the note of a predecessor has come.
         self.starters: list[tuple[Any, Message]] = []
         self.notebook: Any = None
@@ -328,8 +333,16 @@ class Requests(ActorTypeDispatcher):
 
     def _do_Closing(self, message: Message, sender: Any) -> None:
         self.closing = True
-        self.wakeupAfter(timedelta(seconds=CLOSING_LIMIT), payload=None)
+        self.closings += 1
+        self.wakeupAfter(timedelta(seconds=CLOSING_LIMIT), payload=("open", "", self.closings))
         self.send(sender, reply("Closing", message, True))
+
+    def _unless_closing(self, act: Callable[[], None]) -> None:
+        """Do this now; or, where actors may end by a shutdown and not die, when that has come to nothing."""
+        if self.closing:
+            self.deferred.append(act)
+        else:
+            act()
 
     # ---- small things ----------------------------------------------------------------------------
 

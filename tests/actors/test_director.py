@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thespian.actors import ActorAddress, InvalidActorAddress
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ChildActorExited,
+    InvalidActorAddress,
+    WakeupMessage,
+)
 
 from director.actors import director as shell
 from director.actors import requests
@@ -105,3 +111,39 @@ def test_an_action_that_cannot_be_done_keeps_no_other_from_being_done(
     monkeypatch.setattr(started, "_tell_watchers", refuse)
     started._perform([m.Changed("app", "active"), m.Timer(("ready", "1", 1), 30.0)])
     assert ("ready", "1", 1) in started.wakes
+
+
+def test_what_happens_before_a_shutdown_that_comes_to_nothing_counts_when_that_is_clear(
+    started: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr(started, "_exited", done.append)
+
+    def timer(key: Any, now: float) -> list[m.Action]:
+        done.append(key)
+        return []
+
+    monkeypatch.setattr(started.groups, "timer", timer)
+    started.actors.addresses[7] = ActorAddress("worker")
+    due = ("restart", "1", 0)
+
+    def happens() -> None:
+        started.receiveMessage(ChildActorExited(ActorAddress("worker")), ActorAddress("me"))
+        started.receiveMessage(WakeupMessage(None, due), ActorAddress("me"))
+
+    started.hear({"DirectorOp": "Closing"})
+    first = started.wakes[-1]
+    happens()
+    started.hear({"DirectorOp": "Closing"})
+    second = started.wakes[-1]
+    started.receiveMessage(WakeupMessage(None, first), ActorAddress("me"))
+    assert not done and started.closing, "the second word of it is not a minute old"
+    started.receiveMessage(WakeupMessage(None, second), ActorAddress("me"))
+    assert done == [7, due]
+    happens()
+    assert done == [7, due] * 2, "and nothing waits any more"
+    started.hear({"DirectorOp": "Closing"})
+    started.receiveMessage(ActorExitRequest(), ActorAddress("admin"))
+    happens()
+    started.receiveMessage(WakeupMessage(None, started.wakes[-1]), ActorAddress("me"))
+    assert done == [7, due] * 2, "this time it does go down"

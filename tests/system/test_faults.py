@@ -491,3 +491,18 @@ def test_a_restarted_actor_that_hangs_in_its_init_is_killed_and_created_again(
     eventually(lambda: back(host, first))
     assert not {first, hung} & set(host.processes()) and last in host.processes()
     assert "killed" in [event.event for event in host.control.history("app")]
+
+
+@pytest.mark.long
+def test_an_actor_that_dies_before_a_shutdown_that_comes_to_nothing_is_created_again(
+    host: Host,
+) -> None:
+    put(host, "app", "1", "App")
+    host.control.load("app")
+    victim = pid_of(host, "App")
+    host.control.ask({"DirectorOp": "Closing"}, "Closing", 3.0)  # and its command is killed
+    kill(victim)
+    time.sleep(5)
+    assert not back(host, victim)
+    eventually(lambda: back(host, victim), 70)
+    assert host.control.status("app").groups[0].well
