@@ -84,6 +84,29 @@ def open_to_append(path: Path, mode: int) -> int:
     return handle
 
 
+def append_line(handle: int, line: bytes, path: Path) -> None:
+    """Append a line, whole, and flush it to the disk; what a machine that stopped left of the last one stands apart.
+
+    Args:
+        handle: of `open_to_append`; nobody else writes meanwhile.
+        line: without its end.
+        path: of the file, for the error.
+
+    Raises:
+        OSError: it cannot be written; no part of the line is there then.
+    """
+    size = os.fstat(handle).st_size
+    torn = size and os.lseek(handle, size - 1, os.SEEK_SET) >= 0 and os.read(handle, 1) != b"\n"
+    data = (b"\n" if torn else b"") + line + b"\n"
+    try:
+        if os.write(handle, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
+    os.fsync(handle)
+
+
 def read_text(path: Path, limit: int = LONGEST_TEXT) -> str:
     """The text of a regular file in UTF-8, with or without a mark of byte order (UnicodeDecodeError; see above)."""
     return read_regular(path, limit).decode("utf-8-sig")

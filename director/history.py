@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
-from director.files import LONGEST_STATE, open_to_append, read_regular, write_atomically
+from director.files import (
+    LONGEST_STATE,
+    append_line,
+    open_to_append,
+    read_regular,
+    write_atomically,
+)
 
-#: The history is cut to its newest half when it grows beyond so many bytes.
+#: The history is cut to half of so many bytes when it grows beyond them.
 LARGEST = 1 << 20
+#: Events that say which version of a group is to be active: `undo`, a start and the reader of lost pins go by them.
+DECIDING = {"active", "undone", "went-back", "unloaded", "pinned", "unpinned"}
+#: What is kept when it is cut, in this order: of each group so many of its newest events, of the deciding ones alone or
+#: of all kinds; then what is newest.
+_KEPT = ((8, DECIDING), (40, DECIDING), (40, None), (None, None))
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,11 @@ class Event:
     file: str
     text: str
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, str) and not (name == "version" and value is None):
+                raise TypeError(f"{name} of an event is {value!r}")
+
 
 class History:
     """The history of one state directory."""
@@ -43,19 +61,22 @@ class History:
         self.path = state / "history.jsonl"
 
     def append(self, event: Event) -> None:
-        """Write one event and flush it to the disk (OSError where that fails)."""
+        """Write one event and flush it to the disk.
+
+        Raises:
+            OSError: it cannot be written; no part of it is there then.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        line = json.dumps(asdict(event), ensure_ascii=False) + "\n"
+        line = json.dumps(asdict(event), ensure_ascii=False)
         handle = open_to_append(self.path, 0o600)
         try:
-            os.write(handle, line.encode("utf-8", errors="backslashreplace"))
-            os.fsync(handle)
+            append_line(handle, line.encode("utf-8", errors="backslashreplace"), self.path)
             size = os.fstat(handle).st_size
         finally:
             os.close(handle)
         if size > LARGEST:
-            lines = read_regular(self.path, LONGEST_STATE).splitlines(keepends=True)
-            write_atomically(self.path, b"".join(lines[len(lines) // 2 :]), mode=0o600)
+            lines = _newest(read_regular(self.path, LONGEST_STATE).split(b"\n"), LARGEST // 2)
+            write_atomically(self.path, b"".join(one + b"\n" for one in lines), mode=0o600)
 
     def read(self, group: str | None = None) -> list[Event]:
         """The events, oldest first, of all groups or of one; a line that a crash cut off is left out."""
@@ -63,15 +84,44 @@ class History:
             data = read_regular(self.path, LONGEST_STATE)
         except FileNotFoundError:
             return []
-        found = []
-        for line in data.decode("utf-8", "replace").splitlines():
-            try:
-                event = Event(**json.loads(line))
-            except (ValueError, TypeError):
+        events = map(_event, data.split(b"\n"))
+        return [one for one in events if one and group in (None, one.group)]
+
+
+def _event(line: bytes) -> Event | None:
+    """A line's event; None where it does not read."""
+    try:
+        event = Event(**json.loads(line.decode("utf-8", "replace")))
+        datetime.fromisoformat(event.time)
+        return event
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _newest(lines: Sequence[bytes], limit: int) -> list[bytes]:
+    """What is kept of a history that has grown too long: one group's many events take nothing from the others' trails.
+
+    What `undo_target` and the like make of a group's newest deciding events is right, if not as deep.
+
+    Args:
+        lines: oldest first, without their ends.
+        limit: bytes, ends included.
+    """
+    events = {number: event for number, line in enumerate(lines) if (event := _event(line))}
+    kept: set[int] = set()
+    for most, kinds in _KEPT:
+        seen: Counter[str] = Counter()
+        for number, event in reversed(events.items()):
+            if kinds is not None and event.event not in kinds:
                 continue
-            if group is None or event.group == group:
-                found.append(event)
-        return found
+            seen[event.group] += 1
+            if number in kept or (most is not None and seen[event.group] > most):
+                continue
+            limit -= len(lines[number]) + 1
+            if limit < 0:
+                return [lines[one] for one in sorted(kept)]
+            kept.add(number)
+    return [lines[one] for one in sorted(kept)]
 
 
 def last_active(events: Iterable[Event]) -> Event | None:

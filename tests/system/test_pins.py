@@ -54,7 +54,7 @@ class Story:
     def run(self, *words: str, status: int = 0) -> Result:
         env = {"THESPIAN_DIRECTOR_DIR": str(self.host.directory)}
         done = run_command(list(words), env=env)
-        assert done.exit_code == status and "Traceback" not in done.output, done
+        assert done.exit_code == status and "Traceback" not in done.stderr, done
         return done
 
     def document(self, *words: str, status: int = 0, name: str = "") -> Any:
@@ -174,6 +174,19 @@ def test_a_pin_holds_what_undo_went_back_to_though_its_file_has_other_bytes(stor
     assert story.document("refresh")["groups"][0]["changed"] is True and story.word == "one"
     place.unlink()
     assert story.document("refresh")["groups"] == [], "there is no file of it to look at"
+
+
+def test_the_history_tells_of_a_failure_whatever_characters_its_text_has(story: Story) -> None:
+    for word, version in (("one", "1.0"), ("two", "2.0")):
+        story.put(word, version)
+        story.run("load", "app")
+    broken = _sources("three") | {"app/echo.py": "raise RuntimeError('so\\u2028it\\x85is')\n"}
+    story.host.put("app", "3.0", TLI.replace("DRAIN", "60"), broken)
+    assert "so\u2028it" in story.error("load", "app")["message"]
+    last = story.document("history", "app")["events"][-1]
+    assert (last["event"], last["version"]) == ("failed", "3.0") and "so\u2028it" in last["text"]
+    story.run("undo", "app")
+    assert story.word == "one"
 
 
 def test_a_pin_lets_no_other_bytes_of_its_name_be_loaded_or_installed(story: Story) -> None:
