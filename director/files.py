@@ -233,7 +233,7 @@ def open_private(path: Path, flags: int) -> int:
         the descriptor.
 
     Raises:
-        DirectorError: code ``state``: something else than a plain file of its own is there. OSError: as open(2).
+        DirectorError: code ``state``: something else than a plain file of that owner's is there. OSError: as open(2).
     """
     more = os.O_CREAT
     for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
@@ -247,7 +247,9 @@ def open_private(path: Path, flags: int) -> int:
         raise
     try:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        # A second name is a backup's (`cp -al`), or leads to a file that the directory's owner may not write.
+        foreign = found.st_nlink != 1 and found.st_uid != path.parent.stat().st_uid
+        if not stat.S_ISREG(found.st_mode) or foreign:
             raise _not_plain(path)
         if owner is not None:
             os.fchown(handle, *owner)

@@ -100,7 +100,8 @@ class Store:
 
     def key_files(self) -> list[Path]:
         """The files of public keys. Hidden ones are none, as for Thespian's own director (``glob.glob``)."""
-        return sorted(self.directory.glob("[!.]*_tls.key"))
+        found = self.directory.glob("*_tls.key")
+        return sorted(path for path in found if not path.name.startswith("."))
 
     # ---- what is available -----------------------------------------------------------------------
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import grp
+import multiprocessing
 import os
+import pwd
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -274,3 +279,103 @@ def test_hidden_keys_damaged_marks_and_what_writes_left_are_told_and_nobody_else
     (tmp_path / "app-2.0.tls").write_bytes(Workshop(key, tmp_path).good())
     again = DirectorControl(tmp_path, environ={}).doctor()
     assert [one.code for one in again].count("marks") == 1, "once, not for each file"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "code"),
+    [
+        ("d", 0o1777, ("error", "world-writable")),
+        ("d", 0o777, ("error", "world-writable")),
+        ("d", 0o775, ("warning", "group-writable")),
+        ("d/app.tli", 0o666, ("error", "world-writable")),
+        ("d/app.tli", 0o664, ("warning", "group-writable")),
+        ("d/thesplog.cfg", 0o646, ("error", "world-writable")),
+        ("d/sourcekey_tls.key", 0o664, ("warning", "group-writable")),
+        (".", 0o777, ("error", "world-writable")),
+        (".", 0o1777, None),
+        ("d", 0o755, None),
+    ],
+)
+def test_what_others_may_write_is_told(
+    tmp_path: Path, key: SigningKey, name: str, mode: int, code: tuple[str, str] | None
+) -> None:
+    directory = tmp_path / "d"
+    directory.mkdir(mode=0o755)
+    (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+    (directory / "app.tli").write_text("{'Actors': {}}")
+    (directory / "thesplog.cfg").write_text("{'version': 1}")
+    path = tmp_path / name
+    if code and code[1] == "group-writable":
+        if os.geteuid() != 0:
+            pytest.skip("only root may give it to another group")
+        os.chown(path, -1, 65534)
+    path.chmod(mode)
+    found = DirectorControl(directory, environ={}).doctor()
+    told = [(one.level, one.code) for one in found if one.code.endswith("-writable")]
+    assert told == ([code] if code else [])
+    assert not code or any(str(path) in one.text for one in found if one.code == code[1])
+
+
+@pytest.mark.parametrize("group", ["root's", "private"])
+def test_a_group_that_only_the_trusted_are_in_is_not_told(
+    tmp_path: Path, key: SigningKey, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sourcekey_tls.key").write_bytes(key.public_pem)
+    if os.geteuid() == 0:
+        os.chown(tmp_path, -1, 65534 if group == "private" else 0)
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    if group == "private":
+        monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name=name, gr_mem=[name]))
+    tmp_path.chmod(0o775)
+    assert ("warning", "group-writable") not in codes(
+        DirectorControl(tmp_path, environ={}).doctor()
+    )
+    if group == "private":
+        monkeypatch.setattr(
+            grp, "getgrgid", lambda _: SimpleNamespace(gr_name=name, gr_mem=["eve"])
+        )
+        assert ("warning", "group-writable") in codes(
+            DirectorControl(tmp_path, environ={}).doctor()
+        )
+
+
+def _look(directory: Path, out: Connection) -> None:
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    out.send([(one.code, one.remedy) for one in DirectorControl(directory, environ={}).doctor()])
+
+
+def test_who_may_not_read_the_state_is_told_to_be_another_user_and_the_rest_is_looked_at(
+    key: SigningKey,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        directory = Path(folder)
+        directory.chmod(0o755)
+        (directory / "sourcekey_tls.key").write_bytes(key.public_pem)
+        (directory / "app.tli").write_text("{'Actors': ")
+        state = directory / ".state"
+        state.mkdir(mode=0o700)
+        (state / "pins.json").write_text("{}")
+        DirectorControl(directory, environ={}).doctor()  # imports what nobody may not
+        if os.geteuid() != 0:
+            state.chmod(0)
+        here, there = multiprocessing.Pipe()
+        context = multiprocessing.get_context("fork")
+        process = context.Process(target=_look, args=(directory, there))
+        process.start()
+        there.close()
+        try:
+            assert here.poll(60)
+            found = here.recv()
+        finally:
+            process.join(10)
+            state.chmod(0o700)
+    remedies = dict(found)
+    assert (
+        remedies["not-permitted"]
+        == remedies["state-read-only"]
+        == "Run as the actor system's user."
+    )
+    assert "tli" in remedies, "and the rest is told"

@@ -309,6 +309,11 @@ def test_a_directory_in_the_files_place_is_told_before_anything_is_marked(
     assert not list(shop.directory.glob(".app*"))
 
 
+def test_a_key_file_of_the_shortest_name_validates(shop: Workshop, tmp_path: Path) -> None:
+    (shop.directory / "sourcekey_tls.key").rename(shop.directory / "_tls.key")
+    assert install(shop, tmp_path, "app-2.0.tls", shop.good()).exit_code == 0
+
+
 def test_hidden_key_files_validate_nothing(shop: Workshop, tmp_path: Path) -> None:
     (shop.directory / "sourcekey_tls.key").rename(shop.directory / ".sourcekey_tls.key")
     done = install(shop, tmp_path, "app-2.0.tls", shop.good())

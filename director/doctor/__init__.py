@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from director import convention
 from director.doctor import places, ports
 from director.doctor.finding import Finding
+from director.doctor.permissions import permissions
 from director.doctor.units import units
 from director.errors import DirectorError, NotValidated, SettingsError
 from director.files import read_text
@@ -68,21 +68,30 @@ def examine(patient: Patient) -> list[Finding]:
             )
         ]
     unread, pins = _read_pins(patient.store)
-    found = [
-        *unread,
-        *_python(),
-        *_keys(patient),
-        *_permissions(patient.store),
-        *_marks(patient),
-        *_settings(patient),
-        *_tlis(patient),
-        *_sources(patient, pins),
-        *_pins(patient.store, pins),
-        *_clock(patient.store),
-        *_stale(patient.store),
-        *units(patient.store.directory, patient.root),
+    checks = [
+        _python(),
+        _keys(patient),
+        permissions(patient.store),
+        _marks(patient),
+        _settings(patient),
+        _tlis(patient),
+        _sources(patient, pins),
+        _pins(patient.store, pins),
+        _clock(patient.store),
+        _stale(patient.store),
+        units(patient.store.directory, patient.root),
     ]
+    found = unread + [finding for check in checks for finding in _permitted(check)]
     return sorted(found, key=lambda finding: finding.level)
+
+
+def _permitted(check: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings of a check; that it may look no further is one, and keeps no other check from its own."""
+    try:
+        yield from check
+    except PermissionError as problem:
+        text = f"{problem.filename} may not be read by this user, so that not all was looked at."
+        yield Finding("error", "not-permitted", text, "Run as the actor system's user.")
 
 
 def _python() -> Iterator[Finding]:
@@ -127,48 +136,6 @@ def _keys(patient: Patient) -> Iterator[Finding]:
             f"{path} looks like a private key; hosts need public ones only.",
             "Move it to where sources are built.",
         )
-
-
-def _permissions(store: Store) -> Iterator[Finding]:
-    looked_at = [store.directory, *store.key_files()]
-    looked_at += sorted(store.directory.glob("*.cfg"))
-    # Root, who may do all anyway, and the user that the actor system runs as.
-    place = store.state if store.state.is_dir() else store.directory
-    trusted = {0, place.stat().st_uid}
-    for path in looked_at:
-        try:
-            told = path.stat()
-        except OSError as problem:
-            yield Finding("error", "unreadable", f"{path}: {problem.strerror}.", "Mend its mode.")
-            continue
-        mode = told.st_mode
-        if os.name == "posix" and told.st_uid not in trusted:
-            owner = _name_of(told.st_uid)
-            text = f"{path} belongs to {owner}, who so decides what runs here."
-            yield Finding(
-                "warning", "foreign-owner", text, f"chown it to {_name_of(min(trusted))}."
-            )
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            text = f"{path} can be written by everybody, and so decides who ships code here."
-            yield Finding("error", "world-writable", text, f"chmod o-w {path}")
-        if not os.access(path, os.R_OK):
-            yield Finding("error", "unreadable", f"{path} cannot be read.", "Mend its mode.")
-    if store.state.is_dir():
-        if store.state.stat().st_mode & 0o077:
-            text = f"The state directory {store.state} is open to other users."
-            yield Finding("warning", "state-open", text, f"chmod 700 {store.state}")
-        if not os.access(store.state, os.W_OK):
-            text = f"The state directory {store.state} cannot be written by this user."
-            yield Finding("warning", "state-read-only", text, "Run as the actor system's user.")
-
-
-def _name_of(user: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"
 
 
 def _marks(patient: Patient) -> Iterator[Finding]:

@@ -108,6 +108,6 @@ def _disk(what: str, path: Path, told: Any) -> Iterator[Finding]:
 
 
 def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110 - Path.exists raises where one may not look
         path = path.parent
     return path
