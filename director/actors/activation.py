@@ -176,6 +176,7 @@ class Activation(Endings):
                 self._tell(actor, actor.spec.on_reactivate)
             actor.deactivated = actor.moving = actor.stopped = False
             actor.deaths = 0
+        version.stayed = None
         self._enter(version, State.ACTIVE)
         version.order = version.epoch
         version.previous = old.source_hash if old else None
@@ -274,7 +275,7 @@ class Activation(Endings):
         self._drop_if_empty(version)
 
     def _fail(self, version: Version, code: str, text: str) -> None:
-        """A version did not become active: it ends, and what served before serves on."""
+        """A version did not become active, and what served before serves on: it ends, or is idle again as it was."""
         validating = version.state is State.VALIDATING
         if version.state is State.NAMING and code == "not-ready":
             for actor in version.actors:
@@ -284,11 +285,13 @@ class Activation(Endings):
                     actor.id = 0
                     self._block(name, version)
                     code, text = "blocked", f"{text}: {self.blocked[name]}"
-        self._enter(version, State.FAILED)
+        active, stayed = self.active_version(version.group), version.stayed
+        back = active is not None and stayed is not None and code != "unloaded"
+        self._enter(version, State.RETIRED if back else State.FAILED)
+        version.stayed = None
         self._note_failure(version, code, text)
         self._record(version, "failed", text)
         self._refuse_all(version, code, text)
-        active = self.active_version(version.group)
         if active:
             moved = any(actor.moving for actor in active.actors)
             self._revive(active, only_stopped=True)
@@ -300,8 +303,13 @@ class Activation(Endings):
             # Never unloaded while pending: that ends Thespian's Admin (adminCore.h_ValidateSource).
             del self.versions[version.source_hash]
         for actor in version.living:
-            self._end(actor)
-        self._drop_if_empty(version)
+            if not (back and stayed and actor.id in stayed):
+                self._end(actor)
+        if back and active:
+            self._timer("retire", version, version.epoch, GRACE)
+            self._unload_surplus(active)
+        else:
+            self._drop_if_empty(version)
         self._start_next(version.group)
 
     # ---- the queue -------------------------------------------------------------------------------
@@ -315,6 +323,7 @@ class Activation(Endings):
         elif known.state is State.RETIRED:
             known.waiters, known.settlers = wanted.waiters, wanted.settlers
             known.settle, known.tli = wanted.settle, wanted.tli
+            known.stayed = frozenset(actor.id for actor in known.living)
             self._make_room(known)
         else:
             for request in requests:

@@ -194,6 +194,9 @@ class Groups(Adoption):
                 expected or actor.deactivated or actor.moving
             ):
                 self._died_active(version, actor, reason)
+            elif version.state is State.STARTING and not actor.tried:
+                # It is of an earlier try to bring the version back, which failed.
+                self._create(version, actor, trial=actor.spec.global_name is not None)
             if version.state in {State.ENDING, State.FAILED}:
                 self._drop_if_empty(version)
             loading = self.loading(version.group)

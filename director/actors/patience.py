@@ -80,7 +80,7 @@ class Patience(Abroad):
             self._create_again(actor_id)
 
     def _is_starting(self, actor_id: int, action: m.Create, gone: Member) -> bool:
-        """Whether an actor was created, and has neither ended nor given a sign of life; a named one: by that host."""
+        """Whether an actor was created, and has neither ended nor given a sign of life."""
         if actor_id in self.actors.met or actor_id in self.members.whys:
             return False
         site = self.sites.get((action.class_name, action.source_hash))

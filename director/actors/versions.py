@@ -81,6 +81,7 @@ class Version:
 
     ``patient_until``: of one that was active before the system was started anew: it becomes so though no host takes an
     actor of it, and until then (seconds of a steady clock) its load waits for hosts. None: a load of it fails then.
+    ``stayed``: of one that was loaded and idle and is being started again, the actors that lived then; None of others.
     ``gatherers``: loads that are answered when every actor has a host, or when that time is over.
     """
 
@@ -102,6 +103,7 @@ class Version:
     gap_from: float | None = None
     gone: bool = False
     patient_until: float | None = None
+    stayed: frozenset[int] | None = None
     gatherers: list[str] = field(default_factory=list)
 
     @property

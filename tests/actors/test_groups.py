@@ -938,6 +938,49 @@ def test_a_successor_of_one_that_died_while_the_authority_thought_asks_it_again(
     assert host.active == "1" and host.serves()
 
 
+def test_a_version_that_does_not_come_back_is_idle_again_and_may_be_tried_once_more() -> None:
+    host = Host()
+    host.up("1", spec("a"), spec("b"))
+    host.up("2", spec("a"), spec("b"))
+    version = host.groups.versions["1"]
+    first, second = version.actors
+    host.exit(second.id, "its host is away")
+    assert version.state is m.State.RETIRED and first.deactivated
+    before = first.id
+    host.load("1", spec("a"), spec("b"))
+    new = second.id
+    assert new and host.groups.loading("app") is version
+    host.exit(new, "no host takes it")
+    assert version.state is m.State.RETIRED and host.active == "2"
+    assert host.groups.failures["app"].code == "actor-died"
+    assert first.id == before and first.deactivated and not first.ending
+    assert m.UnloadSource("1") not in host.log
+    host.load("1", spec("a"), spec("b"))
+    host.ready()
+    assert host.active == "1" and first.id == before and host.serves()
+
+
+def test_a_version_that_is_tried_again_before_the_last_try_has_ended_starts_what_is_missing() -> (
+    None
+):
+    host = Host()
+    for digest in ("1", "2"):
+        host.up(digest, spec("a"), spec("b"))
+    version = host.groups.versions["1"]
+    for actor in version.actors:
+        host.exit(actor.id, "")
+    host.load("1", spec("a"), spec("b"))
+    first, second = (actor.id for actor in version.actors)
+    host.exit(second, "no host takes it")
+    assert version.actors[0].id == first and version.actors[0].ending
+    host.load("1", spec("a"), spec("b"))
+    assert version.actors[1].id not in (0, second)
+    host.exit(first, "")
+    assert version.actors[0].id not in (0, first)
+    host.ready()
+    assert host.active == "1" and host.serves()
+
+
 def test_what_is_not_trusted_any_more_is_passed_over_when_the_active_version_is_unloaded() -> None:
     host = Host()
     for digest in ("1", "2", "3"):
