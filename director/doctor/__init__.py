@@ -167,7 +167,9 @@ def _settings(patient: Patient) -> Iterator[Finding]:
             "`director start` ends them and starts anew.",
         )
     state, port = patient.store.state, processes.config.admin_port
-    if running and not members and state.is_dir() and platform.system() == "Linux":
+    # Which processes are its own stands in the state directory.
+    known = state.is_dir() and os.access(state, os.R_OK | os.X_OK)
+    if running and not members and known and platform.system() == "Linux":
         yield Finding(
             "error",
             "port",
