@@ -185,8 +185,7 @@ class Abroad(Naming):
 
     def _forget_actor(self, actor_id: int) -> None:
         self.actors.forget(actor_id)
-        self.members.places.pop(actor_id, None)
-        self.members.whys.pop(actor_id, None)
+        self.members.forget(actor_id)
         self.created.pop(actor_id, None)
         self.misplaced.pop(actor_id, None)
         self.open.pop(actor_id, None)
@@ -263,5 +262,6 @@ class Abroad(Naming):
         self.sent.pop(actor_id, None)
         self.open.pop(actor_id, None)
         self._note_site(actor_id, str(admin))
-        if str(admin) in self.members.present:
-            self.members.places[actor_id] = str(admin)
+        member = self.members.present.get(str(admin))
+        if member is not None:
+            self.members.settle(actor_id, member.admin, member.host)

@@ -25,7 +25,7 @@ from director.actors import reporting
 from director.actors.answers import Actors
 from director.actors.following import BEAT
 from director.actors.groups import Groups
-from director.actors.members import SILENT, Member
+from director.actors.members import SETTLING, SILENT, Member
 from director.actors.messages import Message, reply
 from director.actors.patience import Patience
 from director.actors.versions import State
@@ -72,16 +72,16 @@ class Convening(Patience):
             self._left(known)
         if message.remoteAdded:
             log.info("%s joined: %s", admin, host or "not one of this package's")
-            member = self.members.join(admin, host, dict(told), now)
+            self.members.join(admin, host, dict(told), now)
+            self._give_up_astray(admin)
         if not self._leads():
             self._step_down()
         else:
             if self.led_since is None:
                 self.led_since = now if self.before else self.members.born
-            for member in self.members.present.values():
-                if not member.asked and member.director is None:  # another led until now
-                    self._introduce(member)
+            self._introduce_unmet()
             self._beat_soon()
+        self._keep_note()
 
     def _doubt(self, admin: str) -> None:
         """A member that was said to be gone has had its time to come back."""
@@ -104,21 +104,71 @@ class Convening(Patience):
         self.created.clear()
         self.sent.clear()
         self.members.places.clear()
+        self.members.homes.clear()
         self.members.whys.clear()
         self._keep_note()
 
     def _left(self, member: Member) -> None:
         log.warning("%s left or is out of reach", member.admin)
         for actor_id in self.members.leave(member.admin, time.monotonic()):
-            address = self.actors.met.get(actor_id)
-            if address is not None:
-                self.members.lost.setdefault(member.host, []).append(address)
-                self._unless_closing(partial(self._lost, actor_id, "host-lost", member.away()))
+            self._out_of_reach(actor_id, member)
         self._unless_closing(partial(self._start_elsewhere, member))
         for actor_id, why in list(self.members.whys.items()):
             if not why.waiting:
                 self._conclude(actor_id)
         self.introducers.pop(member.admin, None)
+
+    def _out_of_reach(self, actor_id: int, member: Member) -> None:
+        """An actor is lost with its host, and ended should that come back."""
+        address = self.actors.met.get(actor_id)
+        if address is not None:
+            if member.admin not in self.members.present:  # else it was started anew
+                self.members.lost.setdefault(member.host, []).append(address)
+            self._unless_closing(partial(self._lost, actor_id, "host-lost", member.away()))
+
+    def _give_up_astray(self, admin: str = "") -> None:
+        """Actors that were taken over may be of a host that has gone since, or was started anew: nobody tells."""
+        for actor_id, member in self.members.astray(time.monotonic(), admin):
+            log.warning("%s has gone, and an actor of it was taken over", member.admin)
+            self._out_of_reach(actor_id, member)
+
+    # ---- what a successor has to know ------------------------------------------------------------
+
+    def _note_of_hosts(self) -> Message:
+        """Since when this host leads; actors to be ended when their host is back, by host; and where that was last."""
+        lost = {host: list(left) for host, left in self.members.lost.items() if left}
+        hosts = {host: self.members.hosts[host] for host in lost if host in self.members.hosts}
+        return {"Led": self.led_since, "Lost": lost, "Hosts": hosts}
+
+    def _inherit(self, told: Message) -> None:
+        """Take up what a predecessor noted of other hosts; of who was started anew since nothing is left."""
+        if told["Led"] is not None and self._leads():
+            self.led_since = told["Led"]
+        for actor_id in self.members.places:
+            found, place = self.groups.find(actor_id), self.members.place(actor_id)
+            if found and place:
+                self.sites[found[1].spec.class_name, found[0].source_hash] = place
+        for host, admin in told["Hosts"].items():
+            now = self.members.present.get(admin)
+            if now is None or now.host == host:
+                self.members.lost.setdefault(host, []).extend(told["Lost"][host])
+                self.members.hosts[host] = admin
+        for member in list(self.members.present.values()):
+            self._give_up_astray(member.admin)
+        # Thespian tells who is there as soon as it is asked; who left while no Director lived is told to nobody.
+        self.wakeupAfter(timedelta(seconds=SETTLING), payload="astray")
+        self._keep_note()
+
+    def _introduce_unmet(self) -> None:
+        """Hosts that are new, or were there while another led, or before the note of a predecessor came.
+
+        Not before that: it tells since when this host leads, and what is older than that at a member is ended.
+        """
+        if self.noted is None or not self._leads():
+            return
+        for member in self.members.present.values():
+            if not member.asked and member.director is None:
+                self._introduce(member)
 
     def _introduce(self, member: Member) -> None:
         if not member.host:
@@ -250,6 +300,7 @@ class Convening(Patience):
         current = list(self.actors.addresses.values())
         left = [one for one in lost if one not in message["Over"] and one not in current]
         self.members.lost[member.host] = left
+        self._keep_note()
         self._unless_closing(partial(self._ended_there, message))
 
     def _ended_there(self, message: Message) -> None:

@@ -29,7 +29,6 @@ from thespian.system.messages.status import Thespian_ActorStatus, Thespian_Statu
 
 from director.actors import answers, leftovers, notebook, pids, silence
 from director.actors import versions as m
-from director.actors.asking import Asking
 from director.actors.known import forget
 from director.actors.messages import (
     PROBED,
@@ -37,6 +36,7 @@ from director.actors.messages import (
     Message,
     reply,
 )
+from director.actors.noting import Noting
 from director.actors.requests import now
 from director.errors import DirectorError
 from director.history import Event
@@ -53,7 +53,7 @@ UNDONE = (
 PULSE = 0.5
 
 
-class Director(Asking):
+class Director(Noting):
     """Keeps groups of loaded sources running; found under the global name ``Director``."""
 
     def receiveMessage(self, message: Any, sender: Any) -> Any:
@@ -89,8 +89,7 @@ class Director(Asking):
         elif message.get("AuthorityResponse") == "Word":
             self._word(message)
         elif "NotebookResponse" in message:
-            if self.noted is None:
-                self._take_up(message["Note"])
+            self._note_came(message, sender)
         elif "MemberOp" in message:
             self._member_op(message, sender)
         elif self._left_to_leader(message, sender):
@@ -112,7 +111,9 @@ class Director(Asking):
         if told:
             self.took_over = self.born
             versions = told["Versions"]
-            dead = notebook.take_up(versions, self.groups, self.actors, time.monotonic())
+            dead = notebook.take_up(
+                versions, self.groups, self.actors, self.members, time.monotonic()
+            )
             for number, (source_hash, place) in enumerate(dead, 1):
                 pids.kill_all(place or os.devnull, source_hash)
                 # Nobody tells this Director what became of the other's actors: one may wait at a member still.
@@ -125,8 +126,10 @@ class Director(Asking):
                 self.send(address, Thespian_StatusReq())  # tells on which host it is
             self.wakeupAfter(timedelta(seconds=PULSE), payload="pulse")
             self._perform(self.groups.after_adoption())
+            self._inherit(told)
             for group in sorted(self.groups.active):  # they asked when nothing was known yet
                 self._update(new, group, "actor")
+        self._introduce_unmet()
         starters, self.starters = self.starters, []
         for sender, message in starters:
             self._do_Identify(message, sender)
@@ -144,6 +147,7 @@ class Director(Asking):
         self.wakeupAfter(timedelta(seconds=silence.LOOK), payload="silence")
         self.compilers.reap()
         self._forget_dead_watchers()
+        self._look_after_notebook()
         ports = {one: leftovers.port_of(address) for one, address in self.actors.met.items()}
         ports = {one: port for one, port in ports.items() if port}
         found = list(leftovers.sockets(set(ports.values()))) if ports else []
@@ -164,18 +168,6 @@ class Director(Asking):
                 if pids.died_since(directory, found[1].spec.class_name, started):
                     self._exited(actor_id)
                 self._look_soon()
-
-    def _keep_note(self) -> None:
-        """Tell the Notebook what a successor has to know, when that has changed; not before we were told."""
-        if self.noted is None:
-            return
-        told = {
-            "Versions": notebook.note(self.groups, self.actors, self.unpacked),
-            "Watchers": [list(one) for one in self.watchers],
-        }
-        if told != self.noted:
-            self.noted = told
-            self.send(self.notebook, {"NotebookOp": "Keep", "Note": told})
 
     # ---- what Thespian and the authority tell ----------------------------------------------------
 
@@ -235,6 +227,8 @@ class Director(Asking):
         elif message.payload == "look":
             self.looking = False
             self._look()
+        elif message.payload == "astray":
+            self._give_up_astray()
         elif message.payload == "beat":
             self._beat()
         elif message.payload == "late":

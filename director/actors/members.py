@@ -93,8 +93,9 @@ class Members:
         self.gone: dict[str, tuple[Member, float]] = {}
         #: Group and version of sources, by source hash: of refused ones too, which are not loaded any more.
         self.names: dict[str, str] = {}
-        #: The Admin (as text) of the system that an actor runs on, by incarnation.
+        #: The Admin (as text) of the system that an actor runs on, by incarnation; and that host's identity.
         self.places: dict[int, str] = {}
+        self.homes: dict[int, str] = {}
         #: Addresses of actors that were given up while their host was away, by that host's identity.
         self.lost: dict[str, list[Any]] = {}
         #: The Admin's address (as text) of each identity that was here last at that address.
@@ -128,6 +129,38 @@ class Members:
         for why in self.whys.values():
             why.waiting.discard(admin)
         return [actor for actor, place in self.places.items() if place == admin]
+
+    def settle(self, actor: int, admin: str, host: str) -> None:
+        """An actor runs on another host, which may be out of reach."""
+        self.places[actor], self.homes[actor] = admin, host
+
+    def place(self, actor: int) -> tuple[str, str] | None:
+        """Admin and host that an actor runs on; None: at home, or not known."""
+        admin = self.places.get(actor)
+        return None if admin is None else (admin, self.homes.get(actor, ""))
+
+    def forget(self, actor: int) -> None:
+        """An incarnation has ended."""
+        self.places.pop(actor, None)
+        self.homes.pop(actor, None)
+        self.whys.pop(actor, None)
+
+    def astray(self, now: float, admin: str = "") -> list[tuple[int, Member]]:
+        """The actors whose host is not there, each with that host, which is told as gone from now on.
+
+        Args:
+            admin: only of those that ran where this one is.
+        """
+        found = []
+        for actor, place in self.places.items():
+            member, host = self.present.get(place), self.homes.get(actor, "")
+            if admin in ("", place) and (member is None or member.host != host):
+                away = Member(place, host, {}, now)
+                if member is None:
+                    self.hosts.setdefault(host, place)
+                    away = self.gone.setdefault(place, (away, now))[0]
+                found.append((actor, away))
+        return found
 
     def missing(self, now: float) -> list[tuple[Member, float]]:
         """Hosts that were here and are not, each with the seconds since it went."""

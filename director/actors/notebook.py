@@ -17,6 +17,7 @@ from thespian.actors import ActorTypeDispatcher
 from director.actors import leftovers
 from director.actors.answers import Actors
 from director.actors.groups import Groups
+from director.actors.members import Members
 from director.actors.messages import Message
 from director.actors.versions import LOADING, State, Version
 from director.settings.tli import tli_from_definition
@@ -38,7 +39,9 @@ class Notebook(ActorTypeDispatcher):
             self.send(sender, {"NotebookResponse": "Note", "Note": self.note})
 
 
-def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Message]:
+def note(
+    groups: Groups, actors: Actors, unpacked: Mapping[str, str], members: Members
+) -> list[Message]:
     """All versions whose actors may live, oldest first."""
     return [
         {
@@ -55,6 +58,7 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
                     "Address": actors.met.get(a.id),
                     "Started": actors.started.get(a.id),
                     "Deactivated": a.deactivated,
+                    "Place": members.place(a.id),
                 }
                 for a in version.actors
             ],
@@ -64,7 +68,7 @@ def note(groups: Groups, actors: Actors, unpacked: Mapping[str, str]) -> list[Me
 
 
 def take_up(
-    told: list[Message], groups: Groups, actors: Actors, now: float
+    told: list[Message], groups: Groups, actors: Actors, members: Members, now: float
 ) -> list[tuple[str, str]]:
     """Make the versions of a predecessor's note our own.
 
@@ -89,6 +93,9 @@ def take_up(
             if actor:
                 actors.addresses[actor] = actors.met[actor] = addresses[number]
                 actors.started[actor] = one["Actors"][number]["Started"]
+                place = one["Actors"][number]["Place"]
+                if place is not None:
+                    members.settle(actor, *place)
     return undecided
 
 

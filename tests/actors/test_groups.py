@@ -13,6 +13,7 @@ from director.actors import groups as g
 from director.actors import notebook
 from director.actors import versions as m
 from director.actors.answers import Actors
+from director.actors.members import Members
 from director.settings.tli import ActorSpec, Message, Ready, Restart, Tli
 
 
@@ -112,12 +113,13 @@ class Host:
                 del self.alive[actor]
             else:
                 known.addresses[actor] = known.met[actor] = actor
-        told = notebook.note(old, known, {})
+        told = notebook.note(old, known, {}, Members(0.0))
         self.groups, self.timers, self.open, self.questioned = g.Groups(), [], [], set()
         self.asked = set()
         self.groups._next = old._next  # incarnations stay apart in the log
         taken = Actors()
-        killed = {one for one, _ in notebook.take_up(told, self.groups, taken, self.now)}
+        dead = notebook.take_up(told, self.groups, taken, Members(0.0), self.now)
+        killed = {one for one, _ in dead}
         ending = {a.actor for a in self.log if isinstance(a, m.End)}
         before, self.alive = self.alive, {}
         for actor, address in taken.addresses.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from director.actors import notebook
 from director.actors import versions as m
+from director.actors.answers import Actors
 from director.actors.endings import HOST_PATIENCE
 from director.actors.groups import Groups
 from director.actors.members import (
@@ -307,3 +309,31 @@ def test_an_actor_whose_host_came_to_refuse_it_goes_elsewhere_and_that_is_no_dea
     assert created(groups.timer(("restart", "h", 0), 2.0))
     groups.actor_ready(actor.id, "h", 2.1)
     assert "g" not in groups.failures
+
+
+def test_a_successor_knows_where_an_actor_ran_that_answers_no_more() -> None:
+    groups, actor = active()
+    known, members = Actors(), Members(0.0)
+    known.addresses[actor.id] = known.met[actor.id] = "an address"
+    members.join("a", "h2/1", {}, 1.0)
+    members.settle(actor.id, "a", "h2/1")
+    told = notebook.note(groups, known, {}, members)
+
+    successor, heirs = Groups(), Members(10.0)
+    assert not notebook.take_up(told, successor, Actors(), heirs, 10.0)
+    (adopted,) = successor.versions["h"].actors
+    assert heirs.place(adopted.id) == ("a", "h2/1")
+    # Its host left while no Director lived: nobody tells.
+    ((gone, away),) = heirs.astray(15.0)
+    assert gone == adopted.id and away.away() == "h2 (a) is out of reach"
+    assert [one.host for one, _ in heirs.missing(16.0)] == ["h2/1"]
+    # It was started anew, and has nothing of before.
+    heirs.lost["h2/1"] = ["an address"]
+    heirs.join("a", "h2/2", {}, 17.0)
+    assert not heirs.lost and [one for one, _ in heirs.astray(17.0, "a")] == [adopted.id]
+    assert not heirs.astray(17.0, "b")
+    # It is there.
+    heirs.join("a", "h2/1", {}, 18.0)
+    assert not heirs.astray(18.0) and heirs.leave("a", 19.0) == [adopted.id]
+    heirs.forget(adopted.id)
+    assert heirs.place(adopted.id) is None and not heirs.astray(20.0)

@@ -13,9 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from director.actors.doors import NOTEBOOK_CLASS
+from director.actors.leftovers import port_of
+from director.actors.notebook import NOTEBOOK_NAME
 from director.errors import DirectorError, LoadFailed, NotRunning
 from director.tls.keys import SigningKey
 from tests.conftest import Asker, Host, open_host
@@ -92,7 +96,10 @@ def director(host: Host, *words: str, timeout: float = 60) -> subprocess.Complet
 def _listener(host: Host, pattern: str) -> int:
     """The process that listens at the port that a log line names last."""
     log = (Path(host.control.config.log_directory) / "thespian.log").read_text()
-    port = int(re.findall(pattern, log)[-1][1])
+    return _listening(host, int(re.findall(pattern, log)[-1][1]))
+
+
+def _listening(host: Host, port: int) -> int:
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
@@ -165,6 +172,11 @@ def test_a_director_that_is_killed_gets_a_successor_without_any_command(
         host.control.load("other")
         victim, other = pid_of(host, "App"), pid_of(host, "Other")
         before = host.control.status().director_pid
+        if base == "multiprocTCPBase":  # what it has to leave is kept anew
+            system = host.control.connection.system
+            book = system.createActor(NOTEBOOK_CLASS, globalName=NOTEBOOK_NAME)
+            kill(_listening(host, port_of(book)))
+            eventually(lambda: len(told_by_notebook(host)) == 2, 30)
         kill(before)
         host.control.close()
         eventually(lambda: "has taken over" in log_of(host), 15)
@@ -175,6 +187,15 @@ def test_a_director_that_is_killed_gets_a_successor_without_any_command(
         now = host.control.status()
         assert now.director_pid != before and now.groups[0].well
         assert now.took_over and abs(now.took_over - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def told_by_notebook(host: Host) -> list[Any]:
+    """What a successor would know of versions."""
+    system = host.control.connection.system
+    book = system.createActor(NOTEBOOK_CLASS, globalName=NOTEBOOK_NAME)
+    told = system.ask(book, {"NotebookOp": "Recall"}, 1)
+    note = told.get("Note") if isinstance(told, dict) else None
+    return list(note["Versions"]) if note else []
 
 
 def test_a_load_over_which_the_director_dies_says_so(two: Host) -> None:

@@ -358,6 +358,45 @@ def test_a_members_director_that_was_killed_has_a_successor(lab: Lab) -> None:
     assert isinstance(two.ask("Two", {}), dict)
 
 
+def test_a_leaders_director_that_died_while_a_host_is_away_has_a_successor_that_knows(
+    lab: Lab,
+) -> None:
+    """What it does not know of where actors run, nobody tells: they answer no more."""
+    leader, two, three = lab.hosts
+    at_two = leader.ask("Worker", {})["host"] == two.network()
+    away, other = (two, three) if at_two else (three, two)
+    put(leader, "own", "1", "Two" if at_two else "Three")
+    leader.done("load", "own")
+    assert len(two.actors() + three.actors()) == 3
+    away.cut()
+    time.sleep(2)
+    before = leader.status()["director_pid"]
+    os.kill(before, signal.SIGKILL)
+    cut = time.monotonic()
+    wait_for(lambda: not serving(leader, "own") and serving(leader, "worker"), 25)
+    print(f"cut, and the Director killed: elsewhere after {time.monotonic() - cut:.1f} s")
+    worker = leader.ask("Worker", {})
+    assert worker["host"] == other.network()
+    told = leader.status()
+    failure = next(one["failure"] for one in told["groups"] if one["name"] == "own")
+    assert failure["code"] in {"host-lost", "no-host"} and leader.run("status").returncode == 1
+    assert not convention(leader)[0]["roles"] and told["director_pid"] != before
+    # The next one knows, too, what is to be ended when that host is back.
+    os.kill(told["director_pid"], signal.SIGKILL)
+    wait_for(lambda: leader.status()["director_pid"] not in (before, told["director_pid"], None))
+    away.mend()
+    wait_for(lambda: serving(leader, "own"), 20)
+    wait_for(lambda: len(two.actors() + three.actors()) == 3, 30)
+    # Worker is older than that Director, and none that another leader left: a new Director there ends it not.
+    os.kill(other.status()["director_pid"], signal.SIGKILL)
+    killed = time.monotonic()
+    (at,) = [n for n, one in enumerate(convention(leader)) if f"|{other.address}:" in one["admin"]]
+    wait_for(lambda: convention(leader)[at]["heard"] < time.monotonic() - killed - 1)
+    assert leader.ask("Worker", {}) == worker and "another leader" not in other.log()
+    leader.done("unload", told["groups"][0]["active"])
+    (leader.directory / "own-1.tls").unlink()
+
+
 def nothing_in(unpacked: Path) -> bool:
     return not [one for one in unpacked.glob("*") if "." not in one.name]
 
