@@ -1,9 +1,11 @@
-"""What a Director takes over from one that died, as events of the activation state machine.
+"""What a Director takes over from one that died, and what is left where another host leads, for the state machine.
 
-What lives here: those. What does not: what the successor knows of it (`director.actors.notebook`).
+What lives here: those events. What does not: what the successor knows of it (`director.actors.notebook`).
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 from director.actors.activation import Activation
 from director.actors.versions import LOADING, Action, Changed, RoleActor, State, Version, Word
@@ -50,6 +52,27 @@ class Adoption(Activation):
         else:
             self._record(version, "adopted", "taken over from a Director that died")
         return [actor.id for actor in version.actors]
+
+    def give_up(self, text: str) -> tuple[Self, list[Action]]:
+        """Another host leads from now on: a state without groups, which goes on where this one ends.
+
+        Nothing is unloaded. So Thespian has every source still, and tells nothing when it is loaded once more. Numbers
+        go on: timers and words that belong to this state are yet to come.
+
+        Args:
+            text: what whoever waits for something is told.
+
+        Returns:
+            that state; what answers those who wait.
+        """
+        after = type(self)()
+        after._next, after.blocked = self._next, dict(self.blocked)
+        after._leaving, after._abandoned = dict(self._leaving), set(self._abandoned)
+        there = {v.source_hash for v in self.versions.values() if v.state is not State.VALIDATING}
+        after._present = self._present | there - set(self._leaving)
+        for version in [*self.versions.values(), *self._queue]:
+            self._refuse_all(version, "ask-leader", text)
+        return after, self._take()
 
     def after_adoption(self) -> list[Action]:
         """All versions are taken over: what the dead Director had begun is ended or taken back."""

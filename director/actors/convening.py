@@ -24,7 +24,6 @@ from director import convention
 from director.actors import reporting
 from director.actors.answers import Actors
 from director.actors.following import BEAT
-from director.actors.groups import Groups
 from director.actors.members import SETTLING, SILENT, Member
 from director.actors.messages import Message, reply
 from director.actors.patience import Patience
@@ -95,17 +94,22 @@ class Convening(Patience):
         Nothing is unloaded, which would reach it too.
         """
         self.led_since = None
-        if not self.actors.addresses and not self.groups.versions:
+        if not (self.actors.addresses or self.groups.versions or self.requests):
             return
         log.warning("%s leads again; the actors that were created from here end", self.leading[0])
-        for address in self.actors.addresses.values():
+        scouts = [scout for scout, _ in self.scouts.values()]
+        for address in [*self.actors.addresses.values(), *scouts]:
             self.send(address, ActorExitRequest())
-        self.groups, self.actors = Groups(), Actors()
-        self.created.clear()
-        self.sent.clear()
-        self.members.places.clear()
-        self.members.homes.clear()
-        self.members.whys.clear()
+        text = f"{self.leading[0]} leads again, and this host follows it; do it there"
+        (self.groups, answers), self.actors = self.groups.give_up(text), Actors()
+        self._perform(answers)
+        for sender, message in self.requests.values():  # those that waited for the authority's word
+            self.send(sender, reply("AskLeader", message, False, Code="ask-leader", Message=text))
+        for told in (self.requests, self.bytes, self.asked, self.created, self.sent, self.scouts):
+            told.clear()
+        for known in (self.misplaced, self.waiting, self.postponed, self.adopted):
+            known.clear()
+        self.members.clear()
         self._keep_note()
 
     def _left(self, member: Member) -> None:

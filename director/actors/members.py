@@ -145,6 +145,11 @@ class Members:
         self.homes.pop(actor, None)
         self.whys.pop(actor, None)
 
+    def clear(self) -> None:
+        """This host leads no more: what ran on others, and what they had, is another's business."""
+        for nothing in (self.places, self.homes, self.lost, self.stale, self.whys):
+            nothing.clear()
+
     def astray(self, now: float, admin: str = "") -> list[tuple[int, Member]]:
         """The actors whose host is not there, each with that host, which is told as gone from now on.
 

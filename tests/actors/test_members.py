@@ -337,3 +337,23 @@ def test_a_successor_knows_where_an_actor_ran_that_answers_no_more() -> None:
     assert not heirs.astray(18.0) and heirs.leave("a", 19.0) == [adopted.id]
     heirs.forget(adopted.id)
     assert heirs.place(adopted.id) is None and not heirs.astray(20.0)
+
+
+def test_a_host_that_leads_no_more_answers_who_waits_and_keeps_what_thespian_has() -> None:
+    groups, actor = active()
+    groups.load("waits", m.Version("new", "g", "2", "g-2.tls", tli_from_definition(TLI)), 1.0)
+    numbers = [one.key[2] for one in groups.source_loaded("new", 1.1) if isinstance(one, m.Timer)]
+    groups.load("queued", m.Version("next", "g", "3", "g-3.tls", tli_from_definition(TLI)), 1.2)
+    after, told = groups.give_up("ask the other")
+    answers = {one.request: one.code for one in told if isinstance(one, m.Finished)}
+    assert answers == {"waits": "ask-leader", "queued": "ask-leader"} and len(told) == 2
+    assert not after.versions and not after.active
+    # It leads again. Thespian has the sources and tells nothing when they are loaded.
+    again = m.Version("h", "g", "1", "g-1.tls", tli_from_definition(TLI))
+    told = after.load("again", again, 2.0)
+    (create,) = created(told)
+    assert create.actor > max(actor.id, *numbers)
+    # A timer of before changes nothing.
+    for number in numbers:
+        assert not after.timer(("ready", "h", number), 40.0)
+    assert again.state is m.State.STARTING
