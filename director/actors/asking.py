@@ -13,9 +13,9 @@ from datetime import timedelta
 from typing import Any
 
 from director.actors import versions as m
-from director.actors.convening import Convening
 from director.actors.doors import AUTHORITY_CLASS
 from director.actors.messages import AUTHORITY_NAME, PIN, Message
+from director.actors.parting import Parting
 
 #: Seconds that the Source Authority may take to give a sign of life, until it is asked for one again.
 SIGN = 1.0
@@ -27,7 +27,7 @@ WORD_AGAIN, WORD_TRIES = 3.0, 9
 LONGEST_ASKER = 200
 
 
-class Asking(Convening):
+class Asking(Parting):
     """The part of the Director that asks its Source Authority."""
 
     def _ask_authority(self, source_hash: str) -> None:

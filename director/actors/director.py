@@ -233,6 +233,10 @@ class Director(Noting):
             self._beat()
         elif message.payload == "late":
             self._answer_late()
+        elif message.payload == "parting":
+            self._part(late=True)
+        elif message.payload == "ending":
+            self._look_at_ending()
         elif message.payload == "held":
             self._release_held()
         elif message.payload[0] == "authority":

@@ -257,6 +257,14 @@ OPERATIONS = (
         "",
         internal=True,
     ),
+    Operation(
+        "EndElsewhere",
+        "After `Closing`: ends the actors on other hosts of the convention that were created from here.",
+        (),
+        "EndedElsewhere",
+        "`Left`: name and number of actors for each host that is out of reach, or did not answer within 6 s.",
+        internal=True,
+    ),
 )
 
 _BY_NAME = {operation.name: operation for operation in OPERATIONS}

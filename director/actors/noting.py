@@ -39,10 +39,10 @@ class Noting(Asking):
 
     def _note_came(self, message: Message, sender: Any) -> None:
         """The Notebook tells what it has, and so its address; one that is new has nothing yet."""
-        self.notebook = sender
+        note, self.notebook = message["Note"], sender
         if self.noted is None:
-            self._take_up(message["Note"])
-        elif message["Note"] != self.noted:
+            self._take_up(note)
+        elif note != self.noted:
             self.send(sender, {"NotebookOp": "Keep", "Note": self.noted})
 
     def _look_after_notebook(self) -> None:

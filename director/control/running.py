@@ -169,6 +169,12 @@ class Running(Base):
         try:
             # Else the exits of its actors would be deaths to it, and answered with restarts.
             self.ask({"DirectorOp": "Closing"}, "Closing", 3.0)
+            for name, number in self.ask({"DirectorOp": "EndElsewhere"}, "EndedElsewhere")["Left"]:
+                many = "1 actor" if number == 1 else f"{number} actors"
+                self.warn(
+                    f"{name} is out of reach, and {many} of this system may run on there. They end when a leader meets "
+                    "that host again."
+                )
         except DirectorError as problem:
             self.say(f"the Director was not told: {problem.message}")
         self.system.shutdown()

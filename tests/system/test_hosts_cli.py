@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import textwrap
 import time
@@ -14,7 +16,7 @@ from director.cli import cli
 from director.documents import schema
 from director.tls.keys import SigningKey
 from tests.system.hosts import Lab, three_hosts, wait_for, why_not
-from tests.system.test_hosts import TLI, WORD, all_told
+from tests.system.test_hosts import TLI, WORD, all_told, put, serving
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -153,3 +155,29 @@ def test_a_member_that_does_not_run_says_so(lab: Lab) -> None:
     for line in ("list", "status", "status --convention"):
         assert two.run(*line.split()).returncode == 3
     two.done("start")
+
+
+def test_a_leader_that_is_shut_down_ends_its_actors_everywhere_and_tells_who_is_out_of_reach(
+    lab: Lab,
+) -> None:
+    """Of a Director that took them over they are no children: Thespian does not end them with it."""
+    leader, two, three = lab.hosts
+    wait_for(lambda: serving(leader, "two"))
+    put(leader, "three", "1", "Three")
+    leader.done("load", "three")
+    before = leader.status()["director_pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: leader.status()["director_pid"] not in (before, None))
+    assert two.actors() and three.actors()
+    three.cut()
+    began = time.monotonic()
+    told = leader.run("shutdown")
+    print(f"shutdown with a member out of reach: {time.monotonic() - began:.1f} s")
+    assert told.returncode == 0 and "Shutdown completed" in told.stdout, told
+    assert "(10.77.0.3:1900) is out of reach, and 1 actor of this system may run" in told.stderr
+    assert "10.77.0.2" not in told.stderr and not two.actors()
+    # As the guide says: they end when a leader meets that host again.
+    three.mend()
+    leader.done("start")
+    old = three.actors()
+    wait_for(lambda: not set(old) & set(three.actors()))
