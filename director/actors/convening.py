@@ -33,8 +33,6 @@ log = logging.getLogger("director")
 
 #: Seconds within which a member that was just heard may come back as if it had never been gone.
 DOUBT = 4.0
-#: Seconds for the way to a member and back, from which on they tell nothing of its clock.
-SLOW = 1.0
 #: States of versions whose actors serve no more.
 OVER = {State.RETIRED, State.ENDING, State.FAILED}
 
@@ -194,6 +192,7 @@ class Convening(Patience):
             "LeaderHost": os.environ.get(convention.HOST_VARIABLE, ""),
             "Age": time.monotonic() - (self.led_since or self.members.born),
             "Admin": member.admin,
+            "Sent": time.monotonic(),
         }
 
     # ---- the leader's beat -----------------------------------------------------------------------
@@ -225,6 +224,7 @@ class Convening(Patience):
                     "Names": [self._named(a) for a, one in placed.items() if one is not None],
                     "Lost": [one for one in lost if one not in current],
                     "Starting": starting,
+                    "Sent": now,
                 }
                 self.send(member.director, told)
         missed = self.members.missed_unloads(self.groups.versions, now)
@@ -275,17 +275,14 @@ class Convening(Patience):
 
     def _on_report(self, message: Message, sender: Any) -> None:
         """At the leader: a member is well and tells of itself, and of actors that ended without a word."""
+        message = {**reporting.NOTHING, **message}
         member = self.members.present.get(str(message["Admin"]))
         if member is None or message["Host"] != member.host:
             return
         now, before = time.monotonic(), member.report
-        trip = now - member.asked if member.asked else 0.0
-        if (
-            "Offset" in before and not 0.0 < trip < SLOW
-        ):  # as long as the one way took, nobody knows
-            message["Offset"] = before["Offset"]
-        elif trip:
-            message["Offset"] = float(message["Time"]) - time.time() + trip / 2
+        ahead = reporting.offset(message.get("Time"), message.get("Sent"), now, time.time())
+        member.offset = member.offset if ahead is None else ahead
+        message["Offset"] = member.offset
         member.director, member.heard, member.asked, member.report = sender, now, 0.0, message
         member.leaving = bool(message.get("Leaving"))  # a shutdown may have come to nothing
         introducer = self.introducers.pop(member.admin, None)

@@ -212,7 +212,7 @@ class Following(Reaping):
         except DirectorError as problem:
             told |= {"Keys": {}, "Problem": str(problem)}
         nothing: Message = {"Over": [], "Gone": [], "Died": [], "Lacking": []}
-        nothing["Leaving"] = self.closing
+        nothing |= {"Leaving": self.closing, "Sent": message.get("Sent")}
         self.send(
             self.leader,
             {**told, **nothing, **news, "MemberOp": "Report", "Admin": message["Admin"]},
@@ -353,7 +353,8 @@ class Following(Reaping):
         """The leader was met, or has had its time."""
         held, self.held = self.held, []
         for message, sender in held:
-            self._left_to_leader(message, sender)
+            if not self._left_to_leader(message, sender):  # this host leads now
+                self._request(message, sender)
 
     def _verdict_is_due(self, source_hash: str) -> bool:
         """Whether the authority has decided what is not heard here yet.

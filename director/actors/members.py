@@ -32,6 +32,7 @@ class Member:
     ``admin`` is its Admin's address as text, ``host`` its capability `director.convention.HOST` ("": not one of ours),
     ``director`` the address of its Director once that was met, ``report`` what it told last. Times are seconds of a
     steady clock: ``joined``, ``heard``, and ``asked``, when something was sent that is not answered yet (0: nothing).
+    ``offset``: seconds that its clock was ahead when that could be told last.
     ``doubted``: Thespian says that it has gone, and it may yet come back. ``leaving``: its operator shuts it down.
     """
 
@@ -43,6 +44,7 @@ class Member:
     report: Message = field(default_factory=dict)
     heard: float = 0.0
     asked: float = 0.0
+    offset: float | None = None
     doubted: bool = False
     leaving: bool = False
 
@@ -115,8 +117,9 @@ class Members:
         for hosts in self.refused.values():
             for one in [one for one in hosts if one not in self.hosts]:
                 del hosts[one]
-        self.gone.pop(admin, None)
-        self.present[admin] = Member(admin, host, capabilities, now)
+        before, _ = self.gone.pop(admin, (None, 0.0))
+        known = before.offset if before and before.host == host else None
+        self.present[admin] = Member(admin, host, capabilities, now, offset=known)
         return self.present[admin]
 
     def leave(self, admin: str, now: float) -> list[int]:

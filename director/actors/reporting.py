@@ -6,6 +6,7 @@ What lives here: the content of a Report. No sending (`director.actors.convening
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import socket
@@ -16,6 +17,20 @@ import director
 from director.actors.messages import PROTOCOL, Message
 from director.convention import HOST_VARIABLE
 from director.store import MARKS, Store
+
+#: What a report means that leaves something out: one of another version of this package may.
+NOTHING: Message = {
+    "Host": "",
+    "Sources": [],
+    "Refused": {},
+    "Trust": "",
+    "Over": [],
+    "Gone": [],
+    "Died": [],
+    "Lacking": [],
+}
+#: Seconds that a question and its answer may take for them to tell of a clock: half of that is how far off it is.
+ROUND_TRIP = 1.0
 
 
 def report(
@@ -38,6 +53,25 @@ def report(
         "Time": time.time(),
         "Trust": trust_token(store),
     }
+
+
+def offset(told: object, sent: object, now: float, wall: float) -> float | None:
+    """By how many seconds a member's clock is ahead; None where its answer does not tell that.
+
+    After a cut questions and answers arrive that waited for seconds, on the one way or the other.
+
+    Args:
+        told: the time of day that it told.
+        sent: when it was asked, on our steady clock; its answer repeats that.
+        now: of that clock.
+        wall: our time of day now.
+    """
+    if not isinstance(told, (int, float)) or not isinstance(sent, (int, float)):
+        return None
+    took = now - sent
+    if not 0 <= took <= ROUND_TRIP or not math.isfinite(told):
+        return None
+    return told - wall + took / 2
 
 
 def trust_token(store: Store) -> str:

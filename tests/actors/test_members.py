@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from director.actors import notebook
+import pytest
+
+from director.actors import notebook, reporting
 from director.actors import versions as m
 from director.actors.answers import Actors
 from director.actors.endings import HOST_PATIENCE
@@ -357,3 +359,18 @@ def test_a_host_that_leads_no_more_answers_who_waits_and_keeps_what_thespian_has
     for number in numbers:
         assert not after.timer(("ready", "h", number), 40.0)
     assert again.state is m.State.STARTING
+
+
+def test_a_clock_is_told_by_a_quick_answer_only_and_kept_over_a_cut() -> None:
+    assert reporting.offset(1000.5, 10.0, 10.4, 1000.0) == pytest.approx(0.7)
+    # It waited for 3.4 s on its way there: half of that is no clock's fault.
+    assert reporting.offset(1000.0, 10.0, 13.4, 1000.0) is None
+    assert reporting.offset(None, 10.0, 10.4, 1000.0) is None  # of another version
+    assert reporting.offset(float("nan"), 10.0, 10.4, 1000.0) is None
+    assert reporting.offset(1000.0, 10.0, 9.0, 1000.0) is None  # the machine was started anew
+    members = Members(0.0)
+    members.join("a", "h2/1", {}, 1.0).offset = 0.25
+    members.leave("a", 9.0)
+    assert members.join("a", "h2/1", {}, 10.0).offset == 0.25
+    members.leave("a", 19.0)
+    assert members.join("a", "h2/2", {}, 20.0).offset is None

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from director.actors import messages as msg
 from director.actors.director import Director
+from director.actors.versions import State, Version
+from director.settings.tli import tli_from_definition
+from director.store import Store
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "messages.md"
 
@@ -157,3 +160,24 @@ def test_a_request_that_cannot_be_done_fails_with_the_errors_code() -> None:
     (told,) = director.replies
     assert told["DirectorResponse"] == "Failed" and told["Code"] == "settings"
     assert told["RequestId"] == 7 and "Failed" in msg.INTRODUCTION
+
+
+def test_a_report_of_another_version_that_leaves_something_out_is_taken_all_the_same() -> None:
+    director = Alone()
+    director.store = Store(Path("/nowhere"), Path("/nowhere"))
+    director.members.join("a", "h2/1", {}, 0.0)
+    version = Version("h", "g", "1", "g-1.tls", tli_from_definition({"Actors": {"a.A": {}}}))
+    (actor,) = director.groups.adopt(version, State.ACTIVE, [False], 0.0)
+    director.actors.addresses[actor] = director.actors.met[actor] = "there"
+    director.members.settle(actor, "a", "h2/1")
+    director._member_op(
+        {"MemberOp": "Report", "Admin": "a", "Host": "h2/1", "Gone": ["there"]}, "h2"
+    )
+    assert [one["Actor"] for one in director.replies if one.get("MemberOp") == "Why"] == [actor]
+
+
+def test_a_request_that_waited_for_a_leader_is_answered_here_where_this_host_leads_now() -> None:
+    director = Alone()
+    director.held = [({"DirectorOp": "RetrieveAll"}, "somebody")]
+    director._release_held()
+    assert [one["DirectorResponse"] for one in director.replies] == ["AllAddresses"]

@@ -167,7 +167,7 @@ def test_a_leader_that_is_shut_down_ends_its_actors_everywhere_and_tells_who_is_
     leader.done("load", "three")
     before = leader.status()["director_pid"]
     os.kill(before, signal.SIGKILL)
-    wait_for(lambda: leader.status()["director_pid"] not in (before, None))
+    wait_for(lambda: leader.status().get("director_pid") not in (before, None))
     assert two.actors() and three.actors()
     three.cut()
     began = time.monotonic()
@@ -178,6 +178,7 @@ def test_a_leader_that_is_shut_down_ends_its_actors_everywhere_and_tells_who_is_
     assert "10.77.0.2" not in told.stderr and not two.actors()
     # As the guide says: they end when a leader meets that host again.
     three.mend()
-    leader.done("start")
     old = three.actors()
+    assert old
+    leader.done("start")
     wait_for(lambda: not set(old) & set(three.actors()))
