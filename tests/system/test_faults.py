@@ -105,9 +105,10 @@ def _listening(host: Host, port: int) -> int:
         if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
             socket = f"socket:[{fields[9]}]"
             for pid in host.processes():
-                links = Path(f"/proc/{pid}/fd").iterdir()
-                if any(str(link.readlink()) == socket for link in links):
-                    return pid
+                for link in Path(f"/proc/{pid}/fd").iterdir():
+                    with contextlib.suppress(OSError):  # it was closed meanwhile
+                        if str(link.readlink()) == socket:
+                            return pid
     raise AssertionError("nobody listens there")
 
 
