@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from director.files import locked, make_private, open_private
+from director.files import append_line, locked, make_private, open_private
 
 #: Seconds to wait for another process that writes.
 LOCK_LIMIT = 10.0
@@ -46,7 +46,7 @@ class Audit:
             DirectorError: code ``locked``.
         """
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"when": when, **fields}).encode() + b"\n"
+        line = json.dumps({"when": when, **fields}).encode()
         make_private(self.state)
         with locked(self.state / "audit.lock", LOCK_LIMIT):
             self._write(line)
@@ -55,22 +55,12 @@ class Audit:
         handle = self._open()
         try:
             size = os.fstat(handle).st_size
-            if size and size + len(line) > self.limit:
+            if size and size + len(line) + 1 > self.limit:
                 self._rotate()
                 other = self._open()
                 os.close(handle)
-                handle, size = other, 0
-            if size and os.pread(handle, 1, size - 1) != b"\n":
-                line = b"\n" + line  # a machine stopped in the midst of the last one
-            try:
-                written = os.write(handle, line)
-            except OSError:
-                os.ftruncate(handle, size)
-                raise
-            if written != len(line):
-                os.ftruncate(handle, size)
-                raise OSError(28, "No space left for the audit line", str(self.path))
-            os.fsync(handle)
+                handle = other
+            append_line(handle, line, self.path)
         finally:
             os.close(handle)
 

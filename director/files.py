@@ -88,7 +88,7 @@ def append_line(handle: int, line: bytes, path: Path) -> None:
     """Append a line, whole, and flush it to the disk; what a machine that stopped left of the last one stands apart.
 
     Args:
-        handle: of `open_to_append`; nobody else writes meanwhile.
+        handle: opened for reading and appending; nobody else writes meanwhile.
         line: without its end.
         path: of the file, for the error.
 
