@@ -45,7 +45,7 @@ class Activation(Endings):
             self._make_room(version)
             return
         self._out.append(LoadSource(version.source_hash))
-        self._timer("validation", version, 0, VALIDATION_LIMIT)
+        self._timer("validation", version, version.epoch, VALIDATION_LIMIT)
 
     def _make_room(self, version: Version) -> None:
         """Validated, or wanted back: stop-first asks the old version to let go, else this one starts."""

@@ -78,6 +78,10 @@ class Book:
         """The version of a group that is on its way to become active; never more than one."""
         return next((v for v in self.of_group(group) if v.state in LOADING), None)
 
+    def _queued(self, source_hash: str) -> Version | None:
+        """The load of a source that waits for its turn; never more than one."""
+        return next((q for q in self._queue if q.source_hash == source_hash), None)
+
     def find(self, actor_id: int) -> tuple[Version, RoleActor] | None:
         """The version and role actor of an incarnation, or None once it is gone."""
         for version in self.versions.values():

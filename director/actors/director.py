@@ -297,6 +297,8 @@ class Director(Noting):
 
     def _act(self, action: m.Action) -> None:
         match action:
+            case m.LoadSource(source_hash) if source_hash not in self.bytes:
+                self._perform(self.groups.source_missing(source_hash, time.monotonic()))
             case m.LoadSource(source_hash):
                 self._ask_authority(source_hash)
             case m.AskTrust(number, sources, asked, note):

@@ -11,18 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from director.actors.activation import VALIDATION_LIMIT
-from director.actors.adoption import Adoption
-from director.actors.book import KILL_LIMIT, READY_LIMIT
 from director.actors.endings import HOST_PATIENCE
+from director.actors.timers import Timers
 from director.actors.versions import (
     COMING_UP,
     LOADING,
     TAKING_OVER,
     Action,
     Finished,
-    Kill,
-    KillActor,
     RoleActor,
     State,
     UnloadSource,
@@ -34,7 +30,7 @@ from director.actors.versions import (
 VERDICT_LIMIT = 2.0
 
 
-class Groups(Adoption):
+class Groups(Timers):
     """All groups of one actor system. Every event method returns the actions to perform, in order."""
 
     def load(
@@ -51,11 +47,17 @@ class Groups(Adoption):
         self._now = now
         known = self.versions.get(wanted.source_hash)
         taken = [name for name in self.blocked if name in _names(wanted)]
+        coming = known if known and known.state in LOADING else self._queued(wanted.source_hash)
         if known and known.group != wanted.group:
             self._refuse(known, request, "group", f"is loaded as a source of group {known.group}")
         elif known and known.state is State.ACTIVE and not _same_actors(known, wanted):
             text = "is active with another TLI than counts now, and keeps it; unload it and load it again"
             self._refuse(known, request, "tli-changed", f"{text}, or give it a new version")
+        elif coming and not _same_actors(coming, wanted):
+            text = (
+                "is being loaded with another TLI than counts now; load it again when that is done"
+            )
+            self._refuse(coming, request, "tli-changed", text)
         elif known and known.state is State.RETIRED and not _same_actors(known, wanted):
             self._end_version(known)
             self._enqueue(request, wanted, settled)
@@ -80,7 +82,7 @@ class Groups(Adoption):
         return self._take()
 
     def _enqueue(self, request: str, wanted: Version, settled: bool) -> None:
-        twin = next((q for q in self._queue if q.source_hash == wanted.source_hash), None)
+        twin = self._queued(wanted.source_hash)
         _list(twin or wanted, settled).append(request)
         if twin is None:
             self._queue.append(wanted)
@@ -99,6 +101,14 @@ class Groups(Adoption):
                 self._present.add(source_hash)
         elif version.state is State.VALIDATING:
             self._make_room(version)
+        return self._take()
+
+    def source_missing(self, source_hash: str, now: float) -> list[Action]:
+        """A source was unloaded while it waited to return, and nobody has its bytes to load it again."""
+        self._now = now
+        version = self.versions.get(source_hash)
+        if version and version.state is State.VALIDATING:
+            self._fail(version, "not-loaded", "is not loaded any more")
         return self._take()
 
     def source_refused(self, source_hash: str, code: str, text: str, now: float) -> list[Action]:
@@ -125,8 +135,8 @@ class Groups(Adoption):
         elif version and version.state in LOADING:
             self._fail(version, "unloaded", "was unloaded by somebody else")
         elif version and version.state in {State.ACTIVE, State.RETIRED}:
-            loading = self.loading(version.group)
-            if loading and loading.state in TAKING_OVER:
+            loading, active = self.loading(version.group), version.state is State.ACTIVE
+            if active and loading and loading.state in TAKING_OVER:
                 self._fail(loading, "unloaded", f"{version.file} was unloaded by somebody else")
             self._end_version(version)
         return self._take()
@@ -262,112 +272,6 @@ class Groups(Adoption):
             version.waiters.append(request)
             if version.state in {State.ACTIVE, State.RETIRED}:
                 self._end_version(version, word)
-
-    # ---- time ------------------------------------------------------------------------------------
-
-    def timer(self, key: tuple[str, str, int], now: float) -> list[Action]:
-        """A timer fired; one whose occasion has passed changes nothing."""
-        self._now = now
-        kind, source_hash, number = key
-        version = self.versions.get(source_hash)
-        if kind == "leaving":
-            if self._leaving.get(source_hash) == number:  # not that of an earlier load
-                self._left(source_hash)
-        elif kind == "word":
-            self._hear(number, None)
-        elif version is None:
-            pass
-        elif kind == "validation":
-            if version.state is State.VALIDATING:
-                self._abandoned.add(source_hash)
-                text = f"the Source Authority gave no answer within {VALIDATION_LIMIT:.0f} s"
-                self._fail(version, "no-authority", text)
-        elif kind == "restart":
-            if version.state is State.ACTIVE:
-                self._restart(version, version.actors[number], number)
-        elif kind in {"holder", "end", "up", "answer"}:
-            found = self.find(number)
-            if found:
-                self._actor_timer(kind, *found)
-        elif number == version.epoch:
-            self._version_timer(kind, version)
-        return self._take()
-
-    def _version_timer(self, kind: str, version: Version) -> None:
-        """A timer of the state that the version is still in."""
-        if kind == "stop":
-            self._stop_old(version)
-        elif kind == "stopped":
-            old = self.active_version(version.group)
-            for actor in old.living if old else []:
-                if not actor.stopped:
-                    self._end(actor)
-        elif kind == "ready":
-            trying = version.state is State.STARTING
-            missing = [a for a in version.actors if not (a.ready or (trying and a.tried))]
-            late = [actor.spec.class_name for actor in missing]
-            if late:
-                text = f"not ready within {READY_LIMIT:.0f} s: {', '.join(late)}"
-                self._fail(version, "not-ready", text)
-        elif kind == "gathered":
-            self._gathered(version)
-        elif kind == "gone":
-            self._fail(version, "unloaded", "was unloaded by somebody else")
-        elif kind == "release":
-            self._release(version)
-        elif kind == "settled":
-            self._settled(version)
-        elif kind == "retire":
-            for actor in version.living:
-                self._deactivate(actor)
-        elif kind == "drain":
-            self._end_version(version)
-
-    def _actor_timer(self, kind: str, version: Version, actor: RoleActor) -> None:
-        """A timer of an incarnation that still lives."""
-        if kind == "holder":
-            if actor.deactivated:
-                self._end(actor)
-        elif kind == "up":
-            if version.state is State.ACTIVE and not actor.ready and not actor.asked:
-                self._not_up(version, actor)
-        elif kind == "answer":
-            self._no_answer(version, actor)
-        elif version.state is State.ACTIVE and not actor.ready and not actor.ending:
-            self._hangs(version, actor)
-        elif actor.ending or version.state in {State.ENDING, State.FAILED}:
-            self._did_not_end(version, actor)
-
-    def _hangs(self, version: Version, actor: RoleActor) -> None:
-        """Created again, it took no message and did not exit either: killed, and created once more when it has gone."""
-        if not actor.killed:
-            self._kill(version, actor, KillActor(actor.id))
-            return
-        actor.id = 0
-        self._died_active(version, actor, "it took no message and did not end")
-
-    def _kill(self, version: Version, actor: RoleActor, action: Kill | KillActor) -> None:
-        """Its end may be told; where it is not, the timer gives it up. Until then the killer has to find it."""
-        actor.killed = True
-        self._out.append(action)
-        self._record(version, "killed", f"{actor.spec.class_name} did not exit and was killed")
-        self._timer("end", version, actor.id, KILL_LIMIT)
-
-    def _did_not_end(self, version: Version, actor: RoleActor) -> None:
-        """Asked to exit, it went on: it is killed, which may be told, or given up when it was not told."""
-        going = version.state in {State.ENDING, State.FAILED}
-        if not actor.killed:
-            whom = Kill(version.source_hash) if going else KillActor(actor.id)
-            self._kill(version, actor, whom)
-            return
-        loading = self.loading(version.group)
-        if loading and not going:
-            self._fail(loading, "not-ended", f"{actor.spec.class_name} did not end")
-        if going:
-            actor.id = 0
-            self._drop_if_empty(version)
-            if loading:
-                self._advance(loading)
 
 
 def _same_actors(known: Version, wanted: Version) -> bool:

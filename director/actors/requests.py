@@ -194,6 +194,7 @@ class Requests(ActorTypeDispatcher):
         named_group, version = split_file_name(path.name)
         group = message.get("Group") or named_group
         check_group(group)
+        self._store()
         if "Definition" in message:
             tli = replace(_tli(message["Definition"]), override=message.get("Override", ""))
         elif group in self.definitions:
@@ -272,7 +273,7 @@ class Requests(ActorTypeDispatcher):
             return
         more = {"Undo": True, "SourceHash": known.source_hash, "File": known.file}
         request = self._remember({**message, **more}, sender)
-        self._perform(self.groups.load(request, known, time.monotonic()))
+        self._perform(self.groups.load(request, known.again(), time.monotonic()))
 
     def _do_Pin(self, message: Message, sender: Any) -> None:
         """Only what the authority would let run now is pinned: the file, or where that is gone, what is loaded."""

@@ -96,6 +96,7 @@ def starting(leader: Shell, source_hash: str) -> tuple[m.Version, int]:
     """A version whose actor was created and has not been heard of."""
     made = m.Version(source_hash, "g", "1", "g-1.tls", TLI)
     number = leader._remember({"DirectorOp": "LoadSource", "Wait": True}, ActorAddress("client"))
+    leader.bytes[source_hash] = (b"its bytes", "g-1.tls")
     leader._perform(leader.groups.load(number, made, time.monotonic()))
     leader._perform(leader.groups.source_loaded(source_hash, time.monotonic()))
     return made, made.actors[0].id

@@ -11,6 +11,7 @@ from thespian.actors import (
     ActorExitRequest,
     ChildActorExited,
     InvalidActorAddress,
+    UnloadedSource,
     WakeupMessage,
 )
 
@@ -18,6 +19,8 @@ from director.actors import director as shell
 from director.actors import requests
 from director.actors import versions as m
 from director.actors.messages import Message
+from director.history import Event
+from director.settings.tli import tli_from_definition
 
 
 class Shell(shell.Director):
@@ -147,3 +150,36 @@ def test_what_happens_before_a_shutdown_that_comes_to_nothing_counts_when_that_i
     happens()
     started.receiveMessage(WakeupMessage(None, started.wakes[-1]), ActorAddress("me"))
     assert done == [7, due] * 2, "this time it does go down"
+
+
+def test_a_load_before_the_director_was_told_its_directories_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    made, path = Shell(), tmp_path / "app-1.tls"
+    path.write_bytes(b"its bytes")
+    request = {"DirectorOp": "LoadSource", "Source": str(path), "Definition": {"Actors": {}}}
+    told = made.hear({**request, "Wait": True})
+    assert told is not None and told["Code"] == "not-started"
+    assert not made.groups.versions and not made.requests and not made.bytes
+
+
+def test_an_undo_that_waits_is_told_that_its_version_was_unloaded_meanwhile(
+    started: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = m.Version("1", "app", "1", "app-1.tls", tli_from_definition({"Actors": {}}))
+    first.state = m.State.RETIRED
+    started.groups.versions["1"] = first
+    target = Event("", "app", "active", "1", "1", "app-1.tls", "")
+    monkeypatch.setattr(requests, "undo_target", lambda events, group: target)
+    told = started.hear({"DirectorOp": "Undo", "Group": "app"})
+    assert told is None, "the authority is asked first"
+    done = started.hear({"DirectorOp": "UnloadSource", "SourceHash": "1"}, "other")
+    assert done is not None and done["Success"]
+    asked = max(one for one in started.asked if isinstance(one, int))
+    word = {"AuthorityResponse": "Word", "Number": asked, "May": "1", "Refused": {}}
+    started.hear(word, "authority")
+    started.receiveMessage(UnloadedSource("1", None), ActorAddress("admin"))
+    told = started.said[-1][1]
+    assert told["DirectorResponse"] == "UndoResult" and told["Code"] == "not-loaded"
+    assert started.said[-1][0] == ActorAddress("client") and told["File"] == "app-1.tls"
+    assert not started.requests and "1" not in started.groups.versions

@@ -327,6 +327,54 @@ def test_the_same_hash_loaded_twice_at_once_answers_both_and_loads_once() -> Non
     assert host.log.count(m.LoadSource("1")) == 1
 
 
+def test_the_time_of_an_earlier_load_says_nothing_about_a_later_one_of_the_same_bytes() -> None:
+    host = Host()
+    host.load("1", spec("a"))
+    host.do(host.groups.source_refused("1", "unpack", "No space left on device", 1.0))
+    host.do(host.groups.source_unloaded("1", 1.0))
+    first = next(timer for timer in host.timers if timer.key[0] == "validation")
+    again = host.load("1", spec("a"))
+    host.do(host.groups.timer(first.key, 90.0))
+    assert again not in host.finished
+    host.validated("1")
+    host.ready()
+    assert host.finished[again].success
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_load_of_the_same_bytes_with_another_tli_hears_of_it_and_not_that_it_is_active(
+    queued: bool,
+) -> None:
+    host = Host()
+    if queued:
+        host.load("0", spec("a"))
+    first, twin = host.load("1", spec("a")), host.load("1", spec("a"), spec("b"))
+    assert host.finished[twin].code == "tli-changed"
+    for digest in ("0", "1"):
+        host.validated(digest)
+        host.ready()
+    assert host.finished[first].success and host.active == "1"
+
+
+def test_an_undo_whose_version_is_unloaded_while_it_waits_does_not_succeed() -> None:
+    host = Host()
+    host.up("1", spec("a"))
+    host.up("2", spec("a"))
+    host.prompt = False
+    host.do(host.groups.load("undo", host.groups.versions["1"].again(), 0.0))
+    host.do(host.groups.unload("unload", "1", 0.0))
+    host.prompt = True
+    host.ready()
+    assert host.finished["unload"].code == "unloaded" and "undo" not in host.finished
+    host.answer()
+    host.do(host.groups.source_unloaded("1", 0.0))
+    assert host.groups.versions["1"].state is m.State.VALIDATING, "it is loaded afresh, if it can"
+    host.do(host.groups.source_missing("1", 0.0))
+    assert host.finished["undo"].code == "not-loaded" and host.active == "2"
+    assert host.log.count(m.UnloadSource("1")) == 1, "the Admin knows nothing of it"
+    host.fire("validation")
+
+
 def test_a_second_version_waits_for_the_first_to_be_decided() -> None:
     host = Host()
     host.load("1", spec("a"))
@@ -1274,6 +1322,21 @@ class Machine(RuleBasedStateMachine):
         request = f"r{self.host.serial}"
         self.requests.append(request)
         self.host.do(self.host.groups.unload(request, digest, self.host.now))
+
+    @rule(digest=st.sampled_from("1234"))
+    def undo(self, digest: str) -> None:
+        """A retired version is wanted back, by somebody who has its bytes no more."""
+        known = self.host.groups.versions.get(digest)
+        if known and known.state is m.State.RETIRED:
+            self.host.serial += 1
+            request = f"r{self.host.serial}"
+            self.requests.append(request)
+            self.host.do(self.host.groups.load(request, known.again(), self.host.now))
+            self.unload(digest)
+
+    @rule(digest=st.sampled_from("1234"))
+    def missing(self, digest: str) -> None:
+        self.host.do(self.host.groups.source_missing(digest, self.host.now))
 
     @invariant()
     def one_active_version_unless_none_is_loaded(self) -> None:
