@@ -89,20 +89,22 @@ class MarkBook:
     def with_accepted(
         self, sha256: str, told: Accepted, keep: Container[str] = frozenset()
     ) -> MarkBook:
-        """The book after this file was accepted; the same book where nothing changes.
+        """The book after this file was accepted; the same book where it was before.
+
+        So no other name that a file without a manifest is given raises a mark, for its version is a word of its name.
 
         Args:
             keep: SHA-256 of files that are not forgotten, however many come after them.
         """
+        if sha256 in self.accepted:
+            return self
         highest = dict(self.highest)
         if told.version is not None:
             kind = kind_of(told.version, manifested=told.manifested)
             mark = highest.get((told.key, told.group, kind))
             if mark is None or version_key(told.version) > version_key(mark):
                 highest[told.key, told.group, kind] = told.version
-        if sha256 in self.accepted and highest == self.highest:
-            return self
-        accepted = {**self.accepted, sha256: self.accepted.get(sha256, told)}
+        accepted = {**self.accepted, sha256: told}
         of_group = [one for one, other in accepted.items() if other.group == told.group]
         for surplus in of_group[:-REMEMBERED]:
             if surplus not in keep:

@@ -241,6 +241,21 @@ def test_what_nobody_signed_moves_no_mark_and_takes_no_place() -> None:
     assert code(Arrivals(known), replace(source(2, "99999.0"), manifested=False)) == "version-taken"
 
 
+def test_another_name_of_known_bytes_that_nobody_signed_a_version_for_shuts_out_no_release() -> (
+    None
+):
+    def unsigned(number: int, version: str) -> tuple[Source, Accepted]:
+        told = replace(source(number, version), manifested=False)
+        return told, replace(entry(told), manifested=False)
+
+    known = MarkBook()
+    for told, entered in (unsigned(1, "1.0"), unsigned(1, "99999.0")):
+        assert code(Arrivals(known), told) == "valid"
+        known = known.with_accepted(told.sha256, entered)
+    assert code(Arrivals(known), unsigned(2, "2.0")[0]) == "valid"
+    assert code(Arrivals(known), unsigned(2, "0.9")[0]) == "downgrade"
+
+
 def test_what_is_kept_is_not_forgotten() -> None:
     known = book(*(source(number, f"1.{number}") for number in range(REMEMBERED)))
     new = source(REMEMBERED, f"1.{REMEMBERED}")

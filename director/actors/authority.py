@@ -78,15 +78,19 @@ class SourceAuthority(Succession):
     def receiveMsg_dict(self, message: Message, sender: Any) -> None:
         """``{"AuthorityOp": "Startup", "Directory": …, "State": …, "Director": address}``."""
         if message.get("AuthorityOp") == "Startup":
-            first = self.store is None
-            self.store = Store(Path(message["Directory"]), Path(message["State"]))
+            place = Store(Path(message["Directory"]), Path(message["State"]))
+            if self.store is not None and _places(place) != _places(self.store):
+                text = "%s told this authority of another directory, %s; it keeps its own"
+                log.error(text, sender, shown(str(place.directory)))
+                return
+            first, self.store = self.store is None, self.store or place
             self._directed_by(message["Director"], int(message.get("Pid", 0)))
-            self.places = {key: message[key] for key in ("Directory", "State")}
             if first:
+                self.places = {key: message[key] for key in ("Directory", "State")}
                 self.wakeupAfter(timedelta(seconds=WATCH), payload=WATCHING)
                 self._tidy()
-                told, port, own = read_convention(self.store.directory, os.environ)
-                leading = convention.leaders(told, port)
+                leader, port, own = read_convention(self.store.directory, os.environ)
+                leading = convention.leaders(leader, port)
                 self.member = convention.is_member(leading[:1], port)
                 self.remote = own.get(convention.REMOTE_SOURCES)
                 self.registerSourceAuthority()
@@ -326,6 +330,11 @@ def _definition(trust: HostTrust, message: Message) -> Message:
     for line in warnings:
         log.warning("%s", line)
     return told | {"Definition": tli.definition(), "Override": tli.override}
+
+
+def _places(store: Store) -> tuple[str, str]:
+    """Where a director directory and its state are, whatever links lead there."""
+    return os.path.realpath(store.directory), os.path.realpath(store.state)
 
 
 def _md5(data: bytes) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from director.actors.doors import AUTHORITY_CLASS, DIRECTOR_CLASS
+from director.actors.messages import AUTHORITY_NAME, DIRECTOR_NAME
 from director.control import source_hash
 from director.errors import DirectorError, LoadFailed, NotValidated
 from director.files import locked
@@ -233,6 +235,30 @@ def test_validated_source_from_a_stranger_changes_nothing(standing: Host) -> Non
     assert version_that_answers(standing) == "1.0"
     with pytest.raises(Exception, match="0000"):
         standing.control.system.createActor("evil.Evil", sourceHash="0" * 32)
+
+
+def test_no_stranger_gives_the_authority_another_directory_with_other_keys(
+    standing: Host, tmp_path: Path
+) -> None:
+    own, theirs = standing.directory, generate_key(2048)
+    (tmp_path / "theirs_tls.key").write_bytes(theirs.public_pem)
+    system = standing.control.system
+    authority = system.createActor(AUTHORITY_CLASS, globalName=AUTHORITY_NAME)
+    director = system.createActor(DIRECTOR_CLASS, globalName=DIRECTOR_NAME)
+    link = tmp_path / "link"
+    link.symlink_to(own)
+    told = {"AuthorityOp": "Startup", "Director": director, "State": str(standing.control.state)}
+    answer = system.ask(authority, told | {"Directory": str(link)}, timedelta(seconds=10))
+    assert answer["AuthorityResponse"] == "Standing", "the same directory by another name"
+    system.tell(authority, told | {"Directory": str(tmp_path)})
+    evil = Workshop(theirs, tmp_path).good(version="9.0")
+    (tmp_path / "app-9.0.tls").write_bytes(evil)
+    system.loadActorSource(str(tmp_path / "app-9.0.tls"))
+    eventually(lambda: audit(standing)[-1]["file"] == "app-9.0.tls")
+    assert audit(standing)[-1]["code"] == "signature"
+    logs = standing.control.config.log_directory.glob("*.log")
+    assert any(f"another directory, {tmp_path}" in path.read_text() for path in logs)
+    assert version_that_answers(standing) == "1.0"
 
 
 def loaded_hash(host: Host) -> str:
