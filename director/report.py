@@ -229,6 +229,23 @@ def elsewhere(told: Convention, group: str) -> list[Elsewhere]:
     return found
 
 
+def may_refuse(told: Convention, group: str, source_hash: str, *, active: bool) -> list[str]:
+    """Members that have not this source now, to which it might be a downgrade; none where none runs a role of it.
+
+    Args:
+        active: it runs, so that a member that runs a role of its group has it, told by its report or not yet.
+    """
+    if not elsewhere(told, group):
+        return []
+    there = [one for one in told.hosts if one.admin and one.ours and one.gone is None]
+    return [
+        f"{one.name or 'a host'} ({one.address})"
+        for one in there
+        if source_hash not in one.sources
+        and not (active and any(role.partition(":")[0] == group for role in one.roles))
+    ]
+
+
 def host_status(told: Mapping[str, Any]) -> HostStatus:
     """One host of a Convention reply."""
     return HostStatus(

@@ -23,26 +23,13 @@ if TYPE_CHECKING:
 
     from director.doctor import Finding
     from director.pins import Pin
-    from director.report import Convention, Elsewhere, GroupStatus, OverrideStatus, Status
+    from director.report import Elsewhere, GroupStatus, OverrideStatus, Status
     from director.roles import Role
     from director.trust import HostTrust
 
 
 class Reports(Files, Running):
     """Tells how things are; changes nothing."""
-
-    def convention(self) -> Convention:
-        """The hosts of the convention, as the leader sees them; works on members too.
-
-        Raises:
-            DirectorError: code ``leader-away``, on a member that cannot reach it.
-        """
-        from director.report import Convention, host_status
-
-        told = self.ask({"DirectorOp": "Convention"}, "Convention")
-        self._require(told)
-        hosts = tuple(host_status(one) for one in told["Hosts"])
-        return Convention(str(told["Leader"]), hosts, dict(told.get("Names", {})))
 
     def status(self, group: str | None = None) -> Status:
         """How the running system is, of all groups or one; what is revoked only where marks and settings read.

@@ -20,6 +20,7 @@ from director.settings.config import read_convention
 
 if TYPE_CHECKING:
     from director.connection import Connection
+    from director.report import Convention
     from director.system import SystemProcesses
 
 
@@ -214,6 +215,19 @@ class Running(Base):
         request = {"DirectorOp": "RetrieveAll"} | ({"Group": group} if group else {})
         groups: dict[str, Any] = self.ask(request, "AllAddresses")["Groups"]
         return groups
+
+    def convention(self) -> Convention:
+        """The hosts of the convention, as the leader sees them; works on members too.
+
+        Raises:
+            DirectorError: code ``leader-away``, on a member that cannot reach it.
+        """
+        from director.report import Convention, host_status
+
+        told = self.ask({"DirectorOp": "Convention"}, "Convention")
+        self._require(told)
+        hosts = tuple(host_status(one) for one in told["Hosts"])
+        return Convention(str(told["Leader"]), hosts, dict(told.get("Names", {})))
 
     def member_of(self) -> str:
         """The leaders of the convention that this host is a member of; "" where it may lead, or is alone."""

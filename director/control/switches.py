@@ -5,12 +5,13 @@ What lives here: those. What does not: loading (`director.control.loads`).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from director.control.files import source_hash
+from director.control.files import source_hash, source_hash_of
 from director.control.loads import LOAD_LIMIT, Loads
 from director.control.refusals import refused
 from director.control.results import Loaded
@@ -43,6 +44,7 @@ class Switches(Loads):
         if answer["Success"]:
             failed = answer.get("PinCode")
             told = (str(answer["PinMessage"]),) if failed else self._lasting(group)
+            told += self._not_taken_over(group, str(answer["SourceHash"]))
             return Loaded(group, Path(answer["File"]), answer["SourceHash"], True, told)
         if answer.get("Code") != "not-loaded":
             self.require_group(group)
@@ -60,7 +62,8 @@ class Switches(Loads):
             self._pin(group, chosen.version, loaded.source_hash)
         except DirectorError as problem:  # the switch is done
             return replace(loaded, warnings=(*loaded.warnings, str(problem)))
-        return replace(loaded, warnings=(*loaded.warnings, *self._lasting(group)))
+        more = (*self._lasting(group), *self._not_taken_over(group, loaded.source_hash))
+        return replace(loaded, warnings=(*loaded.warnings, *more))
 
     def _as_it_was(self, group: str, file: str, digest: str) -> Available:
         """The file that was active before, where its bytes are still at hand.
@@ -105,6 +108,37 @@ class Switches(Loads):
             return (f"it is active, but a start would not load it: {problem}",)
         return ()
 
+    def _not_taken_over(self, group: str, digest: str, *, active: bool = True) -> tuple[str, ...]:
+        """On the leader of a convention, a warning where other hosts may refuse an older version: it has no failover.
+
+        Args:
+            digest: Thespian's hash of its source.
+            active: it is the active one, and runs.
+        """
+        from director.report import may_refuse
+
+        try:
+            if not self._leaders()[0]:
+                return ()
+            book = self.trust("undo").marks.read()
+            _, known = book.of_source(digest) or ("", None)
+            if known is None or known.version is None:
+                return ()
+            own = version_key(known.version)
+            newer = [one.version for one in book.accepted.values() if one.group == group]
+            if not any(one and version_key(one) > own for one in newer):
+                return ()
+            hosts = may_refuse(self.convention(), group, digest, active=active)
+        except DirectorError:  # what was asked for is done
+            return ()
+        if not hosts:
+            return ()
+        return (
+            f"{', '.join(hosts)} may not take its roles over should their host go: one that has seen a newer version "
+            f"and never {known.version} refuses that as a downgrade. `director install --allow-downgrade {known.file}` "
+            "there lets it come.",
+        )
+
     def pin(self, group: str, version: str | None = None) -> Pin:
         """Keep a group at a version; default the active one.
 
@@ -123,6 +157,8 @@ class Switches(Loads):
             active = told and told["Versions"].get(told["ActiveHash"])
             if not told or not active:
                 raise NotFound(f"No version of {group!r} is active.", hint="Name a version.")
+            for line in self._not_taken_over(group, str(told["ActiveHash"])):
+                self.warn(line)
             return self._pin(group, active["Version"], str(told["ActiveHash"]))
         if version not in versions:
             equal = [one for one in versions if version_key(one) == version_key(version)]
@@ -133,7 +169,12 @@ class Switches(Loads):
                     hint=f"Versions there: {known}.",
                 )
             version = equal[0]
-        return self._pin(group, version)
+        pin = self._pin(group, version)
+        with contextlib.suppress(OSError):
+            digest = source_hash_of(self.directory / pin.file)
+            for line in self._not_taken_over(group, digest, active=False):
+                self.warn(line)
+        return pin
 
     def _pin(self, group: str, version: str | None, loaded: str | None = None) -> Pin:
         request = {"DirectorOp": "Pin", "Group": group, "Version": version}

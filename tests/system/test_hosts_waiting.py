@@ -126,3 +126,24 @@ def test_what_a_member_refused_for_a_while_comes_there_by_itself(lab: Lab) -> No
             unpacked.unlink()
         for group in ("room", "later"):
             unload(leader, group)
+
+
+def test_undo_and_pin_name_the_hosts_that_may_refuse_the_older_version(lab: Lab) -> None:
+    leader = lab.hosts[0]
+    for version in ("1", "2"):
+        put(leader, "back", "Worker", version=version)
+        leader.done("load", "back")
+    try:
+        host = leader.ask("back_worker", {})["host"]
+        other = next(one for one in lab.hosts[1:] if one.network() != host)
+        warning = f"({other.address}:1900) may not take its roles over"
+        undone = leader.run("undo", "back")
+        assert undone.returncode == 0 and warning in undone.stderr, undone
+        assert undone.stderr.count("may not take its roles over") == 1, undone
+        pinned = leader.run("pin", "back", "1")
+        assert pinned.returncode == 0 and warning in pinned.stderr, pinned
+        other.done("install", "--allow-downgrade", str(leader.directory / "back-1.tls"))
+        assert leader.ask("back_worker", {})["version"] == "1"
+    finally:
+        leader.run("unpin", "back")
+        unload(leader, "back")
