@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -37,8 +38,26 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def to_json(document: Document) -> str:
-    """The document as text."""
-    return json.dumps(document, indent=1, ensure_ascii=False, default=_plain)
+    """The document as text: ASCII, so that it is JSON in every locale, and of what JSON has."""
+    try:
+        return json.dumps(document, indent=1, default=_plain, allow_nan=False)
+    except (TypeError, ValueError):  # rare, and a walk over all of it
+        return json.dumps(_portable(document), indent=1, default=_plain, allow_nan=False)
+
+
+def _portable(value: Any) -> Any:
+    """The same without what JSON has not: infinities, and keys that are neither text nor numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, dict):
+        kept = (str, int, bool, type(None))
+        return {
+            key if isinstance(key, kept) else repr(key): _portable(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_portable(one) for one in value]
+    return value
 
 
 def _plain(value: Any) -> Any:

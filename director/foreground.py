@@ -21,17 +21,19 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from director import telling
 from director.control import DirectorControl
 from director.duty import Duty
 from director.errors import DirectorError, SettingsError
-from director.journal import LOG_VARIABLE, is_journal, json_line, priority
+from director.journal import LOG_VARIABLE, is_journal
 from director.launch import START_LIMIT
 from director.logpipe import LogPipe
 from director.notify import Notifier
 from director.reload import Reloads, read
 from director.service import SERVICE_VARIABLE
-from director.startup import ANSWER, Loads, Tell
+from director.startup import ANSWER, Loads
 from director.system import MEANT_END, STOP_LIMIT
+from director.telling import Tell
 
 #: Seconds between looks at the two processes, and between questions to the Director.
 LOOK, ASK = 0.5, 5.0
@@ -39,6 +41,7 @@ LOOK, ASK = 0.5, 5.0
 SILENCE = 45.0
 #: Seconds to wait for the Director's word that the end was meant, once the Admin has gone.
 _WORD = 2.0
+_HANGUP = getattr(signal, "SIGHUP", 0)
 _INFO, _WARNING, _ERROR = logging.INFO, logging.WARNING, logging.ERROR
 
 
@@ -60,45 +63,24 @@ def run(control: DirectorControl, *, json_log: bool = False) -> int:
         the exit status: 0 after a meant end; that of the error otherwise (8: settings do not read).
     """
     sys.stdout.flush()
+    notify = Notifier(control.environ)
+    tell = telling.as_json(telling.print_line) if json_log else telling.to_people
     with contextlib.ExitStack() as stack:
-        if json_log:
-            pipe = stack.enter_context(LogPipe(control.state, _print))
-            control.environ[LOG_VARIABLE] = f"json:{pipe.path}"
-            tell = _tell_json
-        elif is_journal(control.environ, sys.stderr.fileno()):
+        if not json_log and is_journal(control.environ, sys.stderr.fileno()):
             control.environ[LOG_VARIABLE] = "journal"
-            tell = _tell_journal
-        else:
-            tell = _tell_people
+            tell = telling.to_journal
+        try:
+            control.store.require()  # before anything is made in it
+        except DirectorError as problem:
+            tell(_ERROR, str(problem))
+            notify.stopping(str(problem))
+            return problem.exit_status
+        if json_log:
+            pipe = stack.enter_context(LogPipe(control.state, telling.print_line))
+            control.environ[LOG_VARIABLE] = f"json:{pipe.path}"
+            tell = telling.as_json(pipe.say)
         control.warn = lambda line: tell(_WARNING, line)
-        return Foreground(control, tell, Notifier(control.environ)).run()
-
-
-def _print(line: str) -> None:
-    # In one piece: two threads write here.
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _tell_json(level: int, text: str) -> None:
-    _print(json_line(_name(level), "director", text))
-
-
-def _tell_journal(level: int, text: str) -> None:
-    """One line an entry, led by its priority (sd-daemon(3))."""
-    for line in text.splitlines():
-        sys.stderr.write(f"<{priority(level)}>{line}\n")
-    sys.stderr.flush()
-
-
-def _tell_people(level: int, text: str) -> None:
-    kind = "" if level == _INFO else f"{_name(level).lower()}: "
-    sys.stderr.write(f"director: {kind}{text}\n")
-    sys.stderr.flush()
-
-
-def _name(level: int) -> str:
-    return {_INFO: "INFO", _WARNING: "WARNING"}.get(level, "ERROR")
+        return Foreground(control, tell, notify).run()
 
 
 class Foreground:
@@ -166,8 +148,10 @@ class Foreground:
         # Where a unit runs it, by hand it is only watched.
         first = control.unit is None and self._hold()
         # What a killed main process left to itself is ours; anything else at the port is not.
-        known = first and self.duty.left and bool(control.processes.members())
-        started = control.start() if first or control.unit else False
+        there = bool(control.processes.members())
+        known = first and self.duty.left and there
+        self.own = first and (known or not there)  # should the start be broken off
+        started = self._interruptibly(control.start) if first or control.unit else False
         self.own = first and (started or known)
         if not self.own and control.environ.get(SERVICE_VARIABLE):
             raise DirectorError(
@@ -192,7 +176,8 @@ class Foreground:
             if self.told & {signal.SIGTERM, signal.SIGINT}:
                 return self._stop()
             if self.told:
-                self.told.clear()
+                # Not all of them: a signal to end may have come since.
+                self.told.discard(_HANGUP)
                 self._reload()
             _reap()
             if not alive(self.admin):
@@ -360,7 +345,7 @@ class Foreground:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.told.add(number)
-        if self.interruptible and number != getattr(signal, "SIGHUP", 0):
+        if self.interruptible and number != _HANGUP:
             self.interruptible = False
             raise _Interrupted
 

@@ -56,9 +56,7 @@ def json_line(
     """One record as a JSON document of a line; ``when`` in seconds since the epoch."""
     at = datetime.now(UTC) if when is None else datetime.fromtimestamp(when, UTC)
     told = {"time": at.isoformat(), "level": level, "logger": logger, "actor": actor}
-    line = json.dumps({**told, "message": message}, ensure_ascii=False)
-    # Half a pair of surrogates (a file name that is no UTF-8) has no bytes; what this writes is JSON's escape of it.
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+    return json.dumps({**told, "message": message})  # ASCII: it is JSON in every locale
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -73,6 +73,10 @@ def run_host(directory: Path, state: Path, environ: dict[str, str]) -> dict[str,
             _kill_start(result)
             process.wait()
             return {"ok": False, "error": f"no answer within {START_LIMIT:.0f} s"}
+        except BaseException:  # who is told to stop meanwhile takes the start back
+            _kill_start(result)
+            process.wait()
+            raise
         told: dict[str, Any]
         if result.is_file():
             told = json.loads(result.read_text(encoding="utf-8"))

@@ -65,7 +65,7 @@ class Notifier:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(_SEND_LIMIT)
             try:
-                sender.sendto("\n".join(lines).encode(), address)
+                sender.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), address)
             except TimeoutError:
                 return  # a manager that is busy; a stop must not wait for it
             except OSError:

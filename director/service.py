@@ -104,10 +104,8 @@ def find_unit(directory: Path, environ: Mapping[str, str], root: Path = Path("/"
         environ: inside the unit itself, or where the state directory is told, there is nothing to look for.
         root: the host's root.
     """
-    if any(
-        environ.get(name)
-        for name in (SERVICE_VARIABLE, "THESPIAN_DIRECTOR_STATE", "STATE_DIRECTORY")
-    ):
+    # Not STATE_DIRECTORY: a unit of another purpose, which runs `director refresh`, has one of its own.
+    if any(environ.get(name) for name in (SERVICE_VARIABLE, "THESPIAN_DIRECTOR_STATE")):
         return None
     for place, pattern in PLACES.values():
         for path in sorted((root / place).glob(pattern)):

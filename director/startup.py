@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,12 @@ from director.control import LOAD_LIMIT, DirectorControl, Refreshed
 from director.errors import DirectorError, LoadFailed
 from director.files import LONGEST_STATE, read_regular, write_atomically
 from director.notify import Notifier
+from director.telling import Tell
 
 #: Seconds that an answer of the Director may take.
 ANSWER = 10.0
 #: The file in the runtime directory that tells what was active a moment ago.
 MEMORY = "active.json"
-
-#: Told an event, with its level of `logging`.
-Tell = Callable[[int, str], None]
 
 
 class Loads:

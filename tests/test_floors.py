@@ -47,7 +47,7 @@ FLOORS = [
     {"director.connection", "director.roles", "director.report"},
     {"director.doctor"},
     {"director.control", "director.documents", "director.page", "director.tables", "director.text"},
-    {"director.notify", "director.startup"},
+    {"director.notify", "director.startup", "director.telling"},
     {"director.boot", "director.foreground", "director.logpipe"},
     {"director.demo"},
     {"director.cli"},

@@ -17,7 +17,7 @@ ODD = "caf\udce9 \ud800 ü"
 def test_a_line_of_json_with_half_a_surrogate_pair_has_bytes_and_reads_as_it_was() -> None:
     line = json_line("INFO", "app", ODD)
     assert json.loads(line.encode("utf-8"))["message"] == ODD
-    assert "ü" in line
+    assert line.isascii(), "whatever the encoding of the stream"
 
 
 def test_no_record_is_dropped_for_half_a_surrogate_pair(

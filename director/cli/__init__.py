@@ -105,7 +105,10 @@ class Grammar(click.Group):
                 _complain(UsageError(problem.format_message()), as_json)
             return problem.exit_code
         except click.Abort:
-            tell("director: interrupted")
+            if as_json:
+                _complain(DirectorError("It was interrupted.", code="interrupted"), as_json)
+            else:
+                tell("director: interrupted")
             return 1
         except SystemExit:
             # How click ends where nobody reads its own page of help any more.

@@ -572,8 +572,12 @@ def test_commands_find_the_unit_of_their_directory_and_only_that(tmp_path: Path)
     (tmp_path / "link").symlink_to(directory)
     linked = find_unit(tmp_path / "link", {}, tmp_path)
     assert linked == found, "by another name it is the same directory"
-    for variable in ("DIRECTOR_SERVICE", "THESPIAN_DIRECTOR_STATE", "STATE_DIRECTORY"):
+    for variable in ("DIRECTOR_SERVICE", "THESPIAN_DIRECTOR_STATE"):
         assert find_unit(directory, {variable: "x"}, tmp_path) is None
+    of_another_unit = {"STATE_DIRECTORY": "/var/lib/deploy"}
+    assert find_unit(directory, of_another_unit, tmp_path) == found, (
+        "else it starts a second system"
+    )
 
 
 @pytest.mark.parametrize(

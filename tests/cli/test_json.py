@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 
 import director
 from director.cli import cli
+from director.control import DirectorControl
 from director.documents import schema
 from director.tls.keys import SigningKey
 from tests.commands import run_command
@@ -191,3 +195,38 @@ def test_the_demo(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real one takes a minute, and is run by tests/system/test_demo.py."""
     monkeypatch.setattr("director.demo.run", lambda tell: tell("1. Made a key pair"))
     assert document(home, "demo")["lines"] == ["1. Made a key pair"]
+
+
+def test_a_document_is_json_in_every_locale_and_whatever_a_setting_holds(tmp_path: Path) -> None:
+    home = tmp_path / "dé\U0001f600"
+    home.mkdir()
+    (home / "othercaps.cfg").write_text("{'most': 1e999, 'odd': [-1e999]}")
+    environment = {**os.environ, "THESPIAN_DIRECTOR_DIR": str(home), "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "director", "config", "--json"],
+        env=environment,
+        capture_output=True,
+        timeout=30,
+    )
+
+    def no_json(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    told = json.loads(done.stdout.decode("ascii"), parse_constant=no_json)
+    assert told["directory"] == str(home)
+    (caps,) = [one["value"] for one in told["settings"] if one["name"] == "othercaps"]
+    assert caps["most"] == "inf" and caps["odd"] == ["-inf"]
+
+
+def test_an_interrupted_command_has_its_document_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: DirectorControl) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DirectorControl, "start", interrupted)
+    done = run_command(["start", "--json"], env={"THESPIAN_DIRECTOR_DIR": str(tmp_path)})
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    jsonschema.validate(told, schema("error"))
+    assert told["error"]["code"] == "interrupted"

@@ -1,7 +1,8 @@
-"""`start wait` where nothing more can be written, or something goes wrong that nobody foresaw."""
+"""`start wait` where nothing more can be written or read, or something goes wrong that nobody foresaw."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -107,3 +108,62 @@ main()
     )
     assert done.returncode == 1 and "RuntimeError: nobody foresaw this" in done.stderr
     assert host.control.processes.members() == []
+
+
+@pytest.mark.parametrize("words", [(), ("--json-log",)])
+def test_a_director_directory_that_is_missing_is_told_and_not_made(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    missing = tmp_path / "missing"
+    done = subprocess.run(
+        [sys.executable, "-m", "director", "start", "wait", *words],
+        env={**os.environ, "THESPIAN_DIRECTOR_DIR": str(missing)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 4 and not missing.exists()
+    told = json.loads(done.stdout)["message"] if words else done.stderr
+    assert f"{missing} does not exist" in told
+
+
+def test_a_reader_of_the_json_log_that_stalls_holds_up_neither_start_nor_end(
+    manager: Manager, host: Host
+) -> None:
+    import fcntl
+
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, b"x" * 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "director", "start", "wait", "--json-log"],
+        env={**host.environment(), "NOTIFY_SOCKET": f"@director-test-{os.getpid()}"},
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        text=True,
+    )
+    os.close(writing)
+    manager.process = process
+    try:
+        manager.hear("READY=1")
+        process.terminate()
+        assert process.wait(30) == 0
+        assert host.processes() == []
+    finally:
+        process.kill()
+        process.wait(30)
+        manager.process = None
+        os.close(reading)
+
+
+def test_a_stop_while_the_actor_system_is_being_started_takes_it_back(
+    manager: Manager, host: Host
+) -> None:
+    manager.start()
+    assert manager.process is not None
+    eventually(lambda: "starting" in _record(host.control.state))
+    hanging = json.loads(_record(host.control.state))["starting"]
+    os.kill(hanging, signal.SIGSTOP)
+    manager.signal(signal.SIGTERM)
+    assert manager.ended(20) == 0
+    assert not Path(f"/proc/{hanging}").exists() and host.control.processes.strays() == []

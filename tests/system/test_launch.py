@@ -83,7 +83,17 @@ def admin_dies(host: Host) -> None:
     eventually(lambda: not host.control.processes.admin_lives())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_start_that_is_interrupted_leaves_nothing(host: Host) -> None:
+    starting = command(host, "start")
+    eventually(lambda: len(marked(host)) > 1)
+    starting.send_signal(signal.SIGINT)
+    told, _ = starting.communicate(timeout=30)
+    assert starting.returncode == 1 and "interrupted" in told
+    assert not marked(host)
+    assert host.control.start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_start_whose_command_is_killed_leaves_a_system_that_is_known(
     host: Host, number: signal.Signals
 ) -> None:
