@@ -124,7 +124,9 @@ class Activation(Endings):
                 self._end(actor)
             else:
                 self._deactivate(actor)
-                self._timer("holder", other, actor.id, other.tli.drain)
+                self._next += 1
+                actor.released = self._next
+                self._timer("holder", other, actor.released, other.tli.drain)
 
     # ---- readiness -------------------------------------------------------------------------------
 
@@ -175,7 +177,7 @@ class Activation(Endings):
             if actor.deactivated:  # it was active before, and stayed
                 self._tell(actor, actor.spec.on_reactivate)
             actor.deactivated = actor.moving = actor.stopped = False
-            actor.deaths = 0
+            actor.deaths = actor.released = 0
         version.stayed = None
         self._enter(version, State.ACTIVE)
         version.order = version.epoch

@@ -130,7 +130,7 @@ class Book:
         actor.id, actor.trial, actor.started = self._next, trial, self._now
         actor.ready = actor.asked = actor.ending = actor.killed = False
         actor.moving = actor.deactivated = actor.stopped = actor.failed = actor.exiting = False
-        actor.answer = ""
+        actor.answer, actor.released = "", 0
         name = None if trial else actor.spec.global_name
         self._out.append(Create(actor.id, actor.spec.class_name, version.source_hash, name))
         if not trial:

@@ -75,6 +75,7 @@ class Endings(Book):
             told = actor.deactivated
             actor.deaths = 0
             actor.failed = actor.moving = actor.deactivated = actor.stopped = False
+            actor.released = 0
             if actor.id and not actor.ending:
                 self._tell(actor, actor.spec.on_reactivate if told else None)
             elif actor.id:

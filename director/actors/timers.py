@@ -30,7 +30,11 @@ class Timers(Adoption):
         elif kind == "restart":
             if version.state is State.ACTIVE:
                 self._restart(version, version.actors[number], number)
-        elif kind in {"holder", "end", "up", "answer"}:
+        elif kind == "holder":
+            for actor in version.living:
+                if actor.released == number:
+                    self._end(actor)
+        elif kind in {"end", "up", "answer"}:
             found = self.find(number)
             if found:
                 self._actor_timer(kind, *found)
@@ -74,10 +78,7 @@ class Timers(Adoption):
 
     def _actor_timer(self, kind: str, version: Version, actor: RoleActor) -> None:
         """A timer of an incarnation that still lives."""
-        if kind == "holder":
-            if actor.deactivated:
-                self._end(actor)
-        elif kind == "up":
+        if kind == "up":
             if version.state is State.ACTIVE and not actor.ready and not actor.asked:
                 self._not_up(version, actor)
         elif kind == "answer":

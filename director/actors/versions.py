@@ -59,6 +59,8 @@ class RoleActor:
     moving: bool = False
     deactivated: bool = False
     stopped: bool = False
+    #: Which hand-over of its name it makes room for, by number; 0: none. An earlier one's time means nothing then.
+    released: int = 0
     #: It was told to exit, whatever was thought better of since.
     exiting: bool = False
     failed: bool = False

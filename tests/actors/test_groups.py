@@ -465,6 +465,29 @@ def test_a_new_actor_that_dies_while_the_old_name_drains_fails_its_load(
     assert host.finished[third].success
 
 
+def test_the_drain_of_a_hand_over_that_failed_cuts_no_later_one_short() -> None:
+    host = Host()
+    _, actor = _in_hand_over(host)
+    host.fire("release")
+    stale = [timer for timer in host.timers if timer.key[0] == "holder"]
+    assert len(stale) == 1
+    host.exit(actor, "boom")
+    host.ready()
+    assert host.serves()
+    old = host.groups.versions["1"].actors[0].id
+    host.load("3", spec("n", named="N"))
+    host.validated("3")
+    host.ready()
+    assert host.sent()[-1] == "stop n"
+    host.do(host.groups.timer(stale[0].key, host.now))
+    assert m.End(old) not in host.log, "it has its whole Drain for what it has begun"
+    host.timers.remove(stale[0])
+    host.fire("holder")
+    assert m.End(old) in host.log
+    host.ready()
+    assert host.active == "3"
+
+
 def test_an_actor_that_is_gone_when_the_time_to_be_ready_is_over_is_late() -> None:
     host = Host()
     request, actor = _in_hand_over(host)
