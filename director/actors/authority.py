@@ -62,6 +62,8 @@ class SourceAuthority(Succession):
         self.store: Store | None = None
         self.installed = Installed()
         self.refused: set[str] = set()
+        #: Which sweep is the one that goes on; each unload begins one.
+        self.sweeps = 0
         self.starters: list[Any] = []
         self.admin: Any = None
         #: Whether the Admin has us for its authority.
@@ -221,7 +223,11 @@ class SourceAuthority(Succession):
         self._sweep_soon()
 
     def _sweep_soon(self) -> None:
-        self.wakeupAfter(timedelta(seconds=SWEEP_FIRST), payload=SWEEP_FIRST)
+        self.sweeps += 1
+        self._sweep_in(SWEEP_FIRST)
+
+    def _sweep_in(self, seconds: float) -> None:
+        self.wakeupAfter(timedelta(seconds=seconds), payload=(self.sweeps, seconds))
 
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, sender: Any) -> None:
         """Remove unloaded sources that no process uses any more; look again, ever later, while one is used.
@@ -232,14 +238,16 @@ class SourceAuthority(Succession):
         if message.payload == WATCHING:
             self._watch_director(self.store.state)
             return
+        number, seconds = message.payload
+        if number != self.sweeps:
+            return  # another unload began anew
         try:
             left = self.store.cache.sweep()
         except (OSError, DirectorError) as problem:
             log.warning("the unpacked cache was not swept: %s", problem)
-            return
+            left = True
         if left:
-            delay = min(2 * float(message.payload), SWEEP_LAST)
-            self.wakeupAfter(timedelta(seconds=delay), payload=delay)
+            self._sweep_in(min(2 * seconds, SWEEP_LAST))
 
     def _decide(self, source_hash: str, data: bytes, name: str) -> tuple[Verdict, bytes, str]:
         assert self.store is not None  # noqa: S101 - registered only after Startup

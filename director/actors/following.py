@@ -79,7 +79,7 @@ class Following(Reaping):
         #: The authority that stands, and since when another than before does.
         self.authority: Any = None
         self.renewed = 0.0
-        self.own_keys: dict[str, str] = {}
+        self.own_keys = reporting.Keys()
         #: Questions of the leader that wait for the authority's word.
         self.late: list[tuple[Message, Any]] = []
 
@@ -219,9 +219,7 @@ class Following(Reaping):
         )
 
     def _keys(self, token: str) -> dict[str, str]:
-        if self.own_keys.get("") != token:
-            self.own_keys = apart.keys(self._store()) | {"": token}
-        return {one: name for one, name in self.own_keys.items() if one}
+        return self.own_keys.read(self._store(), token, time.monotonic())
 
     def _on_bytes(self, message: Message, sender: Any) -> None:
         if sender == self.leader:

@@ -14,8 +14,10 @@ import time
 from collections.abc import Mapping
 
 import director
+from director.actors import apart
 from director.actors.messages import PROTOCOL, Message
 from director.convention import HOST_VARIABLE
+from director.errors import DirectorError
 from director.store import MARKS, Store
 
 #: What a report means that leaves something out: one of another version of this package may.
@@ -31,6 +33,43 @@ NOTHING: Message = {
 }
 #: Seconds that a question and its answer may take for them to tell of a clock: half of that is how far off it is.
 ROUND_TRIP = 1.0
+
+
+#: Seconds for which what kept the keys from being read is not tried again.
+AGAIN = 30.0
+
+
+class Keys:
+    """The keys that validate on this host, read once for as long as nothing about trust changes.
+
+    A process is started for it, and each Beat asks; so what is in the way of it is kept, too, for a while.
+    """
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._found: dict[str, str] = {}
+        self._problem: DirectorError | None = None
+        self._until = 0.0
+
+    def read(self, store: Store, token: str, now: float) -> dict[str, str]:
+        """Fingerprint → file name.
+
+        Args:
+            token: `trust_token` of the moment.
+            now: seconds of a steady clock.
+
+        Raises:
+            DirectorError: as `director.actors.apart.keys`.
+        """
+        if token != self._token or (self._problem and now >= self._until):
+            self._token, self._found, self._problem = token, {}, None
+            try:
+                self._found = apart.keys(store)
+            except DirectorError as problem:
+                self._problem, self._until = problem, now + AGAIN
+        if self._problem:
+            raise self._problem
+        return dict(self._found)
 
 
 def report(
