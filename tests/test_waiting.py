@@ -22,7 +22,7 @@ def control(tmp_path: Path, code: str) -> Any:
         state=tmp_path,
         environ={},
         store=SimpleNamespace(available=lambda: {"g": []}),
-        pins=dict,
+        pinned_groups=set,
         history=lambda group: [],
         refresh=lambda leave: [result],
         load_each=lambda targets: [result],
