@@ -7,10 +7,12 @@ the process that writes the actors' log imports this.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -79,10 +81,16 @@ class JournalHandler(logging.Handler):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; one that does not pass is told on stderr, as `logging` does."""
+        """Send one record; one that cannot be sent is told on stderr, as `logging` does."""
+        try:
+            self._send(journal_entry(self._fields(record)))
+        except Exception:  # noqa: BLE001 - as in the standard library's handlers: arguments may not fit, for one
+            self.handleError(record)
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, str]:
         actor = _actor(record)
         words = _message(record)
-        fields = {
+        return {
             "MESSAGE": f"{actor} {words}" if actor else words,
             "PRIORITY": str(priority(record.levelno)),
             "SYSLOG_IDENTIFIER": "director",
@@ -92,10 +100,29 @@ class JournalHandler(logging.Handler):
             "CODE_LINE": str(record.lineno),
             "CODE_FUNC": record.funcName or "",
         }
+
+    def _send(self, entry: bytes) -> None:
         try:
-            self.socket.sendto(journal_entry(fields), self.path)
-        except OSError:
-            self.handleError(record)
+            self.socket.sendto(entry, self.path)
+        except OSError as problem:
+            if problem.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
+                raise
+            self._pass(entry)
+
+    def _pass(self, entry: bytes) -> None:
+        """One too large for a datagram is passed as a sealed file in memory (systemd's "Native Journal Protocol")."""
+        import fcntl  # not on Windows
+
+        handle = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with os.fdopen(handle, "wb", closefd=False) as stream:
+                stream.write(entry)
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(handle, fcntl.F_ADD_SEALS, seals)
+            told = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handle.to_bytes(4, sys.byteorder))]
+            self.socket.sendmsg([b""], told, 0, self.path)
+        finally:
+            os.close(handle)
 
     def close(self) -> None:
         """Give the socket back."""
@@ -125,7 +152,7 @@ class PipeHandler(logging.Handler):
             )
             self.stream.write(line + "\n")
             self.stream.flush()
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001 - as above
             self.handleError(record)
 
 

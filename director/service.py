@@ -67,6 +67,15 @@ class Unit:
         values = json.dumps(told).replace("-", "\\u002d")
         return f"{MARK} {values}"
 
+    @property
+    def logs(self) -> str:
+        """Its log directory, where a ``thesplog.cfg`` of its has files made; "" where that is not known."""
+        return {
+            "systemd": f"/var/log/{self.name}",
+            "upstart": f"/var/log/{self.name}",
+            "launchd": f"/usr/local/var/log/{self.name}",
+        }.get(self.manager, "")
+
     def start_command(self) -> tuple[str, ...]:
         """What starts it, as root."""
         return {

@@ -39,6 +39,7 @@ FLOORS = [
         "director.history",
         "director.loading",
         "director.logs",
+        "director.unitlog",
         "director.pins",
     },
     {"director.decisions", "director.policy", "director.trust"},

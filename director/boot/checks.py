@@ -77,9 +77,9 @@ def require_own_name(plan: Plan, service: Service, before: Unit | None) -> None:
     if not before:
         kept = [place(service.root, one) for one in plan.kept]
         _require_ours([path for path in kept if _is_filled(path)], _OUR_STATE)
-        # An empty one is somebody's too: what is not in use is not there.
+        # An empty one may be ours: systemd leaves it where a service was given up.
         passing = [place(service.root, one) for one in plan.passing]
-        _require_ours([path for path in passing if path.is_dir()], _OUR_MEMORY)
+        _require_ours([path for path in passing if _is_filled(path)], _OUR_MEMORY)
 
 
 def _is_filled(path: Path) -> bool:

@@ -73,13 +73,14 @@ def status(ctx: click.Context, group: str | None, of_all: bool, as_json: bool) -
 def logs(ctx: click.Context, group: str, lines: int, as_json: bool) -> None:
     """Show the last log lines of GROUP's actors, and what the Director logged about it.
 
-    They are looked for in the files that thesplog.cfg names; of a system that ended too. In a convention an actor's
+    They are looked for in the files that thesplog.cfg names, of a system that ended too, and of a systemd unit in the
+    last 50,000 entries of its journal. In a convention an actor's
     lines are in the log of its host: the leader's command tells which that is, a member's shows what ran there.
     """
     control = control_of(ctx)
     found, elsewhere = control.logs(group)[-lines:], control.elsewhere(group)
     if not found:
-        tell(f"director: no log line of {group} is in {control.config.log_directory}")
+        tell(f"director: no log line of {group} is in {control.log_place}")
     for one in elsewhere:
         tell(
             f"director: {', '.join(one.roles)} of {group} runs on {one.host} ({one.address}): its lines are in that "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from director.pins import Pin
     from director.report import Elsewhere, GroupStatus, OverrideStatus, Status
     from director.roles import Role
+    from director.settings.config import Config
     from director.trust import HostTrust
 
 
@@ -179,15 +180,35 @@ class Reports(Files, Running):
         if not addresses and not leader:
             self.require_group(group)
         lines: list[str] = []
-        for path in log_files(self.config.logging):
+        for path in log_files(self._logs().logging):
             lines += read_tail(path)
+        if self.unit and self.unit.manager == "systemd":
+            from director.unitlog import unit_lines
+
+            lines += unit_lines(self.unit.name)
         found = list(select(lines, group, addresses))
         if leader and not found:
             raise NotFound(
-                f"No line of a group {group!r} is in this host's log, {self.config.log_directory}.",
+                f"No line of a group {group!r} is in this host's log, {self.log_place}.",
                 hint=f"`director logs {group}` on the leader of the convention, {leader}, tells where its actors run.",
             )
         return found
+
+    @property
+    def log_place(self) -> str:
+        """Where `logs` looks, for people: in files, and of a systemd unit in the journal."""
+        if self.unit and self.unit.manager == "systemd":
+            read = f"`journalctl -u {self.unit.name}`"
+            return f"what this user may read of the journal ({read}), or in {self._logs().log_directory}"
+        return str(self._logs().log_directory)
+
+    def _logs(self) -> Config:
+        """The settings as the unit's own process reads them, which has a log directory of its own."""
+        from director.settings.config import read_config
+
+        if not self.unit or not self.unit.logs:
+            return self.config
+        return read_config(self.directory, {**self.environ, "LOGS_DIRECTORY": self.unit.logs})
 
     def elsewhere(self, group: str) -> list[Elsewhere]:
         """On the leader of a convention: the other hosts that actors of a group run on; elsewhere none."""

@@ -38,6 +38,7 @@ ECHO = """
         def receiveMsg_str(self, message, sender):
             self.heard = message
             logging.getLogger("app").warning("heard %s", message)
+            logging.getLogger("app.large").warning("large %s", "y" * 300_000)
         def receiveMsg_dict(self, message, sender):
             told = {"version": VERSION, "heard": self.heard, "uid": os.getuid()}
             self.send(sender, told)
@@ -194,6 +195,23 @@ def test_the_journal_has_level_and_actor(machine: Machine) -> None:
     assert heard["PRIORITY"] == "4" and heard["ACTOR_ADDRESS"].startswith("ActorAddr-")
     assert "heard hello from the file" in heard["MESSAGE"]
     assert any(str(one.get("MESSAGE", "")).startswith("up: 1 group") for one in entries)
+    whole = machine.run("journalctl", "-u", UNIT, "-o", "json", "--all").splitlines()
+    (large,) = [one for one in map(json.loads, whole) if one.get("LOGGER") == "app.large"]
+    assert large["MESSAGE"].endswith("y" * 300_000), "too large for a datagram"
+
+
+def test_logs_of_a_group_are_read_from_the_journal(machine: Machine) -> None:
+    lines = machine.run(DIRECTOR, "logs", "app").splitlines()
+    (heard,) = [line for line in lines if "heard hello from the file" in line]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING ActorAddr-\S+ app  heard", heard)
+    assert any("group app: app.echo.Echo is ActorAddr-" in line for line in lines)
+
+
+def test_a_name_whose_runtime_directory_is_another_services_is_refused(machine: Machine) -> None:
+    machine.run("mkdir", "-p", "/run/web/socket")
+    done = machine.result(DIRECTOR, "bootstart", "web", "nostart")
+    machine.run("rm", "-r", "/run/web")
+    assert done.returncode == 5 and "/run/web is there" in done.stdout, done.stdout
 
 
 def test_commands_by_hand_use_the_units_system(machine: Machine, key: SigningKey) -> None:
