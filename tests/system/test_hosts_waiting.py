@@ -128,7 +128,9 @@ def test_what_a_member_refused_for_a_while_comes_there_by_itself(lab: Lab) -> No
             unload(leader, group)
 
 
-def test_undo_and_pin_name_the_hosts_that_may_refuse_the_older_version(lab: Lab) -> None:
+def test_after_an_undo_the_hosts_that_may_refuse_it_are_named_and_a_load_waits_for_the_other(
+    lab: Lab,
+) -> None:
     leader = lab.hosts[0]
     for version in ("1", "2"):
         put(leader, "back", "Worker", version=version)
@@ -144,6 +146,13 @@ def test_undo_and_pin_name_the_hosts_that_may_refuse_the_older_version(lab: Lab)
         assert pinned.returncode == 0 and warning in pinned.stderr, pinned
         other.done("install", "--allow-downgrade", str(leader.directory / "back-1.tls"))
         assert leader.ask("back_worker", {})["version"] == "1"
+        # Its host is shut down: the other takes it now, and a load at that moment waits for that.
+        one = next(one for one in lab.hosts[1:] if one is not other)
+        one.done("shutdown")
+        assert '"back"' in leader.done("load", "back")
+        assert leader.ask("back_worker", {})["host"] == other.network()
+        one.done("start")
+        wait_for(lambda: all_told(leader))
     finally:
         leader.run("unpin", "back")
         unload(leader, "back")
