@@ -161,6 +161,7 @@ def test_nothing_is_started_whose_record_finds_no_room(
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.long
 def test_processes_are_known_though_the_package_setproctitle_gives_them_titles(
     host: Host, tmp_path: Path
 ) -> None:
