@@ -340,7 +340,7 @@ def test_a_source_that_loops_for_ever_is_given_up_and_its_process_killed(breakin
     eventually(lambda: set(breaking.processes()) <= before, 15)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_global_name_that_thespian_gives_to_nobody_any_more_is_blocked(host: Host) -> None:
     named, drain = ", 'GlobalName': 'The App'", ", 'Drain': 0.2}"
     text = tli("app", "App", named)[:-1] + drain

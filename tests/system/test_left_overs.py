@@ -217,7 +217,9 @@ def test_groups_are_loaded_at_once_each_told_as_it_ends_and_a_bad_one_stops_none
     assert "no luck" in done.stderr
 
 
-@pytest.mark.parametrize("base", ["multiprocTCPBase", "multiprocUDPBase"])
+@pytest.mark.parametrize(
+    "base", ["multiprocTCPBase", pytest.param("multiprocUDPBase", marks=pytest.mark.long)]
+)
 def test_status_says_that_an_actor_in_an_endless_loop_does_not_answer(
     tmp_path: Path, key: SigningKey, base: str
 ) -> None:
