@@ -102,6 +102,7 @@ def _tell_of_exit(directory: str) -> None:
         plain_leave(status)
 
     def told_exception() -> None:
+        # From CPython 3.13 on multiprocessing comes here when it has forgotten the exception; the status is told then.
         problem = sys.exc_info()[1]
         if problem is not None and not (called and isinstance(problem, SystemExit)):
             leave_word(directory, authors_traceback(problem, directory))
