@@ -8,14 +8,17 @@ its exit status with the place where it left. All lie beside the unpacked source
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing.process
 import multiprocessing.util
 import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 #: Seconds that the mark of a start is of interest.
@@ -24,6 +27,8 @@ FRESH = 120.0
 GROUP = ".group"
 #: Seconds from a call of sys.exit within which the process's end is its doing.
 _LEAVING = 2.0
+#: Numbers of PEP 669's tools that nobody is known to take.
+_TOOLS = (4, 3)
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 
 
@@ -75,8 +80,8 @@ def _tell_of_exit(directory: str) -> None:
     """Leave word of an end by ``sys.exit`` or ``os._exit``, and where it was called; or by what is no Exception.
 
     Nobody but Thespian's Admin hears the exit status, and it tells nobody. Every end of a process that multiprocessing
-    made passes through ``os._exit``, and before that through the finalizers; those see what Thespian does not catch, a
-    KeyboardInterrupt or GeneratorExit of a message's handler, while it is on its way out (Process._bootstrap).
+    made passes through ``os._exit``. What Thespian does not catch, a KeyboardInterrupt or GeneratorExit of a message's
+    handler, is heard of before that.
     """
     pid, plain_exit, plain_leave = os.getpid(), sys.exit, os._exit
     inside = os.fspath(directory) + os.sep
@@ -101,14 +106,35 @@ def _tell_of_exit(directory: str) -> None:
                 leave_word(directory, f"its process ended with exit status {status}\n{where}")
         plain_leave(status)
 
-    def told_exception() -> None:
-        # From CPython 3.13 on multiprocessing comes here when it has forgotten the exception; the status is told then.
-        problem = sys.exc_info()[1]
-        if problem is not None and not (called and isinstance(problem, SystemExit)):
-            leave_word(directory, authors_traceback(problem, directory))
+    def told_exception(problem: BaseException | None) -> None:
+        if os.getpid() != pid or problem is None or (called and isinstance(problem, SystemExit)):
+            return
+        leave_word(directory, authors_traceback(problem, directory))
 
     sys.exit, os._exit = told_exit, told_leave
-    multiprocessing.util.Finalize(None, told_exception, exitpriority=0)
+    _hear_of_exceptions(told_exception)
+
+
+def _hear_of_exceptions(told: Callable[[BaseException | None], None]) -> None:
+    """Have a function called with what leaves the work of this process, which multiprocessing made.
+
+    Its finalizers see it on its way out (Process._bootstrap) up to CPython 3.12; 3.13 runs them when it is forgotten.
+    There the interpreter tells of frames that an exception leaves (PEP 669), at no cost where none does.
+    """
+    monitoring: Any = getattr(sys, "monitoring", None)
+    free = [tool for tool in _TOOLS if monitoring and monitoring.get_tool(tool) is None]
+    if not free:
+        multiprocessing.util.Finalize(None, lambda: told(sys.exc_info()[1]), exitpriority=0)
+        return
+    work, unwind = multiprocessing.process.BaseProcess.run.__code__, monitoring.events.PY_UNWIND
+
+    def unwound(code: CodeType, offset: int, problem: BaseException) -> None:
+        if code is work:
+            told(problem)
+
+    monitoring.use_tool_id(free[0], "director")
+    monitoring.register_callback(free[0], unwind, unwound)
+    monitoring.set_events(free[0], unwind)
 
 
 def authors_traceback(problem: BaseException | None, directory: str | os.PathLike[str]) -> str:
