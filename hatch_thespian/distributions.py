@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from email.message import Message
+from typing import Self
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -61,6 +62,24 @@ class Dist:
     homepage: str = ""
     stripped: tuple[str, ...] = ()
     python: str = ""
+
+    @classmethod
+    def described(
+        cls, metadata: Message, info: str, members: Iterable[Member], tag: str = PURE
+    ) -> Self:
+        """A distribution as its METADATA describes it."""
+        return cls(
+            name=str(metadata["Name"]),
+            version=str(metadata["Version"]),
+            licence=licence_of(metadata),
+            info=info,
+            requires=requires_of(metadata),
+            members=tuple(members),
+            tag=tag,
+            summary=str(metadata.get("Summary") or ""),
+            homepage=homepage_of(metadata),
+            python=str(metadata.get("Requires-Python") or ""),
+        )
 
     @property
     def key(self) -> str:

@@ -11,7 +11,9 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from email.message import Message
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -25,11 +27,8 @@ from hatch_thespian.distributions import (
     Dist,
     apply_native,
     bundle,
-    homepage_of,
     left_out,
-    licence_of,
     reach,
-    requires_of,
 )
 from hatch_thespian.problems import Problems
 from hatch_thespian.pythons import lacks
@@ -171,18 +170,9 @@ def read_installed(found: importlib.metadata.Distribution) -> Dist:
             members.append(Member(str(path), Path(str(found.locate_file(path))).read_bytes()))
         except OSError as problem:
             raise _unusable(name, f"{path}: {problem.strerror}") from None
-    return Dist(
-        name=str(found.metadata["Name"]),
-        version=found.version,
-        licence=licence_of(found.metadata),  # type: ignore[arg-type]
-        info=info,
-        requires=requires_of(found.metadata),  # type: ignore[arg-type]
-        members=tuple(members),
-        tag=_tag(found.read_text("WHEEL") or ""),
-        summary=str((found.metadata.get_all("Summary") or [""])[0]),
-        homepage=homepage_of(found.metadata),  # type: ignore[arg-type]
-        python=str((found.metadata.get_all("Requires-Python") or [""])[0]),
-    )
+    # Which is the Message that it was parsed to.
+    told = cast(Message, found.metadata)
+    return Dist.described(told, info, members, _tag(found.read_text("WHEEL") or ""))
 
 
 def _tag(wheel: str) -> str:

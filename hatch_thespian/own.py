@@ -14,13 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from director.tls.archive import Member
-from hatch_thespian.distributions import (
-    Bundle,
-    Dist,
-    homepage_of,
-    licence_of,
-    requires_of,
-)
+from hatch_thespian.distributions import Bundle, Dist
 
 _KINDS = (".dist-info", ".egg-info")
 
@@ -44,21 +38,11 @@ def own_dist(
     if entry_points:
         files["entry_points.txt"] = entry_points.encode()
     for name, data in (licences or {}).items():
-        path = PurePosixPath(
-            name
-        )  # of a file outside of the project only the name counts, as setuptools has it
+        # Of a file outside of the project only the name counts, as setuptools has it.
+        path = PurePosixPath(name)
         files[f"licenses/{path.name if '..' in path.parts else path}"] = data
-    told = HeaderParser().parsestr(metadata)
-    return Dist(
-        name=str(told["Name"]),
-        version=str(told["Version"]),
-        licence=licence_of(told),
-        info=info,
-        requires=requires_of(told),
-        members=tuple(Member(f"{info}/{name}", files[name]) for name in sorted(files)),
-        summary=str(told.get("Summary") or ""),
-        homepage=homepage_of(told),
-    )
+    members = [Member(f"{info}/{name}", files[name]) for name in sorted(files)]
+    return Dist.described(HeaderParser().parsestr(metadata), info, members)
 
 
 def shipped(

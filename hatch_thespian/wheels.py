@@ -20,10 +20,7 @@ from director.errors import BuildError
 from director.tls.archive import Member
 from hatch_thespian.distributions import (
     Dist,
-    homepage_of,
     left_out,
-    licence_of,
-    requires_of,
 )
 
 
@@ -61,18 +58,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Dist:
         name = _place(row[0], info)
         if name is not None and not left_out(name, info):
             members.append(Member(name, data))
-    return Dist(
-        name=str(metadata["Name"]),
-        version=str(metadata["Version"]),
-        licence=licence_of(metadata),
-        info=info,
-        requires=requires_of(metadata),
-        members=tuple(members),
-        tag="-".join(path.stem.split("-")[-3:]),
-        summary=str(metadata.get("Summary") or ""),
-        homepage=homepage_of(metadata),
-        python=str(metadata.get("Requires-Python") or ""),
-    )
+    return Dist.described(metadata, info, members, "-".join(path.stem.split("-")[-3:]))
 
 
 def _place(name: str, info: str) -> str | None:
