@@ -156,9 +156,7 @@ class SystemProcesses:
         """The ids of the living processes of the system that was started last (Linux; elsewhere none)."""
         session, starter = self._known("session"), self._known(launch.STARTING)
         if starter and not self._is_ours(starter):
-            return (
-                self.strays()
-            )  # of a start that was killed before it was done, and told of no session
+            return self.strays()  # of a start that was killed and told of no session
         # A session's number may be another's by now: only processes that tell where they are from count.
         found = kernel.session_members(session) if session else []
         return [pid for pid in found if self._is_ours(pid)]

@@ -105,9 +105,8 @@ class _Pickler(pickle.Pickler):
         kind = type(thing)
         reduce = copyreg.dispatch_table.get(kind)
         told = reduce(thing) if reduce else thing.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
-        if isinstance(
-            told, str
-        ):  # builtin and cached functions, members of a global enum, type variables
+        # Builtin and cached functions, members of a global enum, type variables.
+        if isinstance(told, str):
             return _named(thing, getattr(thing, "__module__", None), told)
         if not isinstance(told, tuple) or not _is_own(kind.__module__):
             return told
@@ -143,8 +142,10 @@ class _Unpickler(pickle.Unpickler):
 
 def _named(thing: Any, module: Any, name: str) -> Any:
     """How a name of the source travels; what is not to be found by it pickle refuses by itself."""
+    if not isinstance(module, str) or (module in sys.modules and not _is_own(module)):
+        return NotImplemented  # most of what travels is Thespian's
     try:
-        if not isinstance(module, str) or _found(module, name) is not thing or not _is_own(module):
+        if _found(module, name) is not thing or not _is_own(module):
             return NotImplemented
     except (ImportError, AttributeError):
         return NotImplemented

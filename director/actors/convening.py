@@ -26,8 +26,8 @@ from director.actors.answers import Actors
 from director.actors.following import BEAT
 from director.actors.members import SETTLING, SILENT, Member
 from director.actors.messages import Message, reply
-from director.actors.patience import Patience
 from director.actors.versions import State
+from director.actors.waiting import Waiting
 
 log = logging.getLogger("director")
 
@@ -37,7 +37,7 @@ DOUBT = 4.0
 OVER = {State.RETIRED, State.ENDING, State.FAILED}
 
 
-class Convening(Patience):
+class Convening(Waiting):
     """The part of the Director that leads other hosts."""
 
     def __init__(self) -> None:

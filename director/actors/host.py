@@ -134,9 +134,8 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     allow_connections()
-    os.environ.pop(
-        launch.START_VARIABLE, None
-    )  # the kernel goes on telling it of this process and its forks
+    # The kernel goes on telling it of this process and its forks.
+    os.environ.pop(launch.START_VARIABLE, None)
     try:
         config = read_config(directory, os.environ)
         refused = logging_problem(config)

@@ -1,6 +1,6 @@
 """When a member is asked once more about a source that it refused, since the reason may have passed.
 
-What lives here: which reasons those are, and the times; pure. What does not: sending (`director.actors.patience`).
+What lives here: which reasons those are, and the times; pure. What does not: sending (`director.actors.waiting`).
 """
 
 from __future__ import annotations

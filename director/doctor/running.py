@@ -28,7 +28,9 @@ def running(status: Status, not_loaded: Iterable[str]) -> Iterator[Finding]:
         )
     for why in status.blocked.values():
         yield error(
-            "blocked", f"{why[:1].upper()}{why[1:]}.", "Restart it when its groups may rest."
+            "blocked",
+            f"{why[:1].upper()}{why[1:]}.",
+            "Restart the actor system when its groups may rest: `director shutdown`, then `director start`.",
         )
     for group in status.groups:
         yield from _failure(group)

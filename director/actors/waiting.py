@@ -28,7 +28,7 @@ from director.tls.limits import Limits
 log = logging.getLogger("director")
 
 
-class Patience(Abroad):
+class Waiting(Abroad):
     """The part of the Director that waits for other hosts."""
 
     def __init__(self) -> None:
