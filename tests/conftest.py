@@ -47,6 +47,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="long: `make slow` runs it"))
 
 
+@contextlib.contextmanager
+def small_disk(home: Path, size: str) -> Iterator[Path]:
+    """A file system of its own that is soon full; the test is skipped where none can be mounted.
+
+    Args:
+        home: where a directory for it is made.
+        size: as ``mount -t tmpfs`` takes it.
+    """
+    place = home / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
 @pytest.fixture(scope="session")
 def key() -> SigningKey:
     """The key that hosts of the tests trust."""

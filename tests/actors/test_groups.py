@@ -1240,6 +1240,15 @@ class Machine(RuleBasedStateMachine):
         self.host.succeed()
         self.requests = [one for one in self.requests if one in self.host.finished]
 
+    def a_hand_over(self, handover: str, *, named: bool) -> None:
+        """One version serves, and a second source was validated."""
+        self.host.prompt, self.host.distrusted = True, set()
+        for digest in ("1", "2"):
+            self.host.ready()
+            self.load(digest, named, False, False, False, False, handover)
+            self.host.answer()
+            self.host.validated(digest)
+
     @rule(
         named=st.booleans(),
         handover=st.sampled_from(["start-first", "stop-first"]),
@@ -1247,12 +1256,7 @@ class Machine(RuleBasedStateMachine):
     )
     def a_hand_over_is_cut_off(self, named: bool, handover: str, steps: int) -> None:
         """The Director dies that many small steps after a second source was validated."""
-        self.host.prompt, self.host.distrusted = True, set()
-        for digest in ("1", "2"):
-            self.host.ready()
-            self.load(digest, named, False, False, False, False, handover)
-            self.host.answer()
-            self.host.validated(digest)
+        self.a_hand_over(handover, named=named)
         for _ in range(steps):
             any(self.host.fire(kind) for kind in SOON)
             for actor in list(self.host.alive)[-1:]:
@@ -1266,12 +1270,7 @@ class Machine(RuleBasedStateMachine):
     )
     def a_death_in_a_hand_over(self, handover: str, steps: int, number: int) -> None:
         """An actor of either version dies that many small steps after a second source was validated."""
-        self.host.prompt, self.host.distrusted = True, set()
-        for digest in ("1", "2"):
-            self.host.ready()
-            self.load(digest, True, False, False, False, False, handover)
-            self.host.answer()
-            self.host.validated(digest)
+        self.a_hand_over(handover, named=True)
         for step in range(steps):
             any(self.host.fire(kind) for kind in SOON)
             self.one_step(step)

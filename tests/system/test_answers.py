@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from director.errors import DirectorError, LoadFailed
 from director.tls.keys import SigningKey
-from tests.conftest import Host, open_host
+from tests.conftest import Host, open_host, small_disk
 from tests.system.test_faults import WORKER, director, eventually, pid_of, put
 
 pytestmark = pytest.mark.system
@@ -21,14 +20,7 @@ pytestmark = pytest.mark.system
 def test_on_a_full_disk_pin_and_undo_answer_and_undo_tells_that_its_pin_is_not_kept(
     tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(small)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
+    with small_disk(tmp_path, "400k") as small:
         monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(small))
         with open_host(tmp_path, key) as host:
             for version in ("1", "2"):
@@ -45,8 +37,6 @@ def test_on_a_full_disk_pin_and_undo_answer_and_undo_tells_that_its_pin_is_not_k
             assert said.returncode == 1 and "No space left" in said.stderr, said
             found = host.control.role("App")
             assert found is not None and found.ask({})["version"] == "1"
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 def fill(place: Path) -> None:

@@ -22,7 +22,7 @@ from director.actors.leftovers import port_of
 from director.actors.notebook import NOTEBOOK_NAME
 from director.errors import DirectorError, LoadFailed, NotRunning
 from director.tls.keys import SigningKey
-from tests.conftest import Asker, Host, open_host
+from tests.conftest import Asker, Host, open_host, small_disk
 
 pytestmark = pytest.mark.system
 
@@ -75,11 +75,11 @@ def back(host: Host, victim: int) -> bool:
         return False
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> None:
+def eventually(holds: Callable[[], object], seconds: float = 10, every: float = 0.05) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def director(host: Host, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -405,14 +405,7 @@ def fill(path: Path) -> None:
 def test_a_full_disk_fails_the_load_and_what_runs_goes_on(
     tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
+    with small_disk(tmp_path, "200k") as small:
         monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(small))
         with open_host(tmp_path, key) as host:
             put(host, "app", "1", "App")
@@ -433,8 +426,6 @@ def test_a_full_disk_fails_the_load_and_what_runs_goes_on(
             (small / "filler").unlink()
             put(host, "app", "3", "App")
             assert host.control.load("app").changed
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_without_a_system_nothing_is_started_by_looking(host: Host) -> None:

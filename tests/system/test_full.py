@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from director.tls.keys import SigningKey
-from tests.conftest import Host, open_host
+from tests.conftest import Host, open_host, small_disk
 from tests.system.test_faults import eventually, fill
 from tests.system.test_foreground import SOURCES, TLI, Manager, manager
 
@@ -23,16 +23,8 @@ __all__ = ["manager"]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A small file system."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
+    with small_disk(tmp_path, "256k") as place:
         yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_full_runtime_directory_ends_no_service(

@@ -9,9 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,14 @@ import pytest
 from director import kernel
 from director.errors import DirectorError
 from director.tls.keys import SigningKey
-from tests.conftest import Host, open_host
+from tests.conftest import Host, open_host, small_disk
+from tests.system import test_faults
 from tests.system.test_faults import fill
 
 pytestmark = pytest.mark.system
+
+#: A start goes on quickly.
+eventually = partial(test_faults.eventually, seconds=30, every=0.005)
 
 LOOP = """
     import time
@@ -58,13 +61,6 @@ def record(host: Host) -> dict[str, object]:
     except OSError:
         return {}
     return found
-
-
-def eventually(holds: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)
 
 
 def marked(host: Host) -> list[int]:
@@ -143,12 +139,7 @@ def test_a_system_whose_record_cannot_be_written_is_ended_again(host: Host) -> N
 def test_nothing_is_started_whose_record_finds_no_room(
     tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
+    with small_disk(tmp_path, "64k") as small:
         monkeypatch.setenv("THESPIAN_DIRECTOR_STATE", str(small))
         with open_host(tmp_path, key) as host:
             fill(small / "filler")
@@ -157,8 +148,6 @@ def test_nothing_is_started_whose_record_finds_no_room(
             assert not marked(host)
             (small / "filler").unlink()
             assert host.control.start()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 @pytest.mark.long
