@@ -44,8 +44,8 @@ class Loads:
         self._reasons: dict[str, Exception | None] = {}
         #: Groups that should be active and are not, with the file that was so; "" where none was.
         self._lost: dict[str, str] = {}
-        #: What was told of files that could not be written, until one could again.
-        self._unwritten: set[str] = set()
+        #: What was told of each file that could not be written, until it could again.
+        self._unwritten: dict[Path, str] = {}
 
     def at_start(self) -> str:
         """What was active before a crash; else what operators chose, and the newest of every other group.
@@ -204,11 +204,11 @@ class Loads:
             write_atomically(path, data, mode=0o600)
         except OSError as problem:
             told = f"{path} cannot be written: {problem.strerror}; what a start after a crash loads may be older."
-            if told not in self._unwritten:
+            if self._unwritten.get(path) != told:
                 self.tell(logging.WARNING, told)
-            self._unwritten.add(told)
+            self._unwritten[path] = told
         else:
-            self._unwritten.clear()
+            self._unwritten.pop(path, None)
 
     def _remembered(self) -> dict[str, str] | None:
         if self._memory is None:

@@ -66,3 +66,21 @@ def test_what_was_active_last_is_what_nobody_unloaded_since() -> None:
     assert last and last.source_hash == "a"
     assert last_active([*events, event("unloaded", "b")]) is None
     assert last_active([]) is None
+
+
+def test_a_file_that_cannot_be_written_is_told_of_once_whatever_else_can(tmp_path: Path) -> None:
+    told: list[str] = []
+    loads = Loads(control(tmp_path, "no-host"), lambda level, text: told.append(text), Notifier({}))
+    (tmp_path / "full").write_text("no directory")
+    for _ in range(3):
+        loads._note(tmp_path / "full" / "active.json", b"{}")
+        loads._note(tmp_path / "phase", b"{}")
+    (text,) = told
+    assert "active.json cannot be written" in text
+    (tmp_path / "full").unlink()
+    (tmp_path / "full").mkdir()
+    loads._note(tmp_path / "full" / "active.json", b"{}")
+    (tmp_path / "full" / "active.json").unlink()
+    (tmp_path / "full").rmdir()
+    loads._note(tmp_path / "full" / "active.json", b"{}")
+    assert len(told) == 2, "it could be written meanwhile"
